@@ -1,0 +1,39 @@
+# `make demo` and `make test` need python3, make and a C compiler; the rest is installed in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/built
+	$(BIN)/python -m fastsig demo
+
+test: $(VENV)/built
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/built
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	PATH="$(BIN):$$PATH" cython-lint src
+	$(BIN)/python tests/stubs.py
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	touch $@
+
+# Editable, and with the compiled core beside its source, so that both cores are at hand.
+$(VENV)/built: $(VENV)/installed $(SOURCES)
+	FASTSIG_NO_EXTENSIONS= FASTSIG_REQUIRE_EXTENSIONS=1 \
+		$(BIN)/python -m pip install --quiet --editable '.[celery]'
+	touch $@

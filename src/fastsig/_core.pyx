@@ -1,0 +1,755 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=True, auto_pickle=False, autotestdict=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
+"""The compiled core: the connections of one signal, and the send that calls them.
+
+How a send travels: `send` finds the `Route` of the sender (references to the receivers that it
+reaches); the route has `Calls` for the names that were sent (a call `Plan` for each receiver);
+`run` calls one receiver after the other with a C array of arguments that its plan has put in
+order.  No dict of arguments is ever made.
+
+Everything that is not on that way is plain Python, in `_shared`.  `_pure` is this module in
+plain Python: the same names, in the same order.
+"""
+
+cimport cython
+from cpython.list cimport PyList_Append, PyList_New
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.method cimport PyMethod_GET_FUNCTION, PyMethod_GET_SELF
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_CheckExact
+from libc.string cimport memcpy
+
+from types import MethodType
+
+from fastsig._shared import (
+    ANY,
+    FUNCTION,
+    METHOD,
+    OBJECT,
+    MethodReference,
+    Table,
+    holder,
+    key,
+    reference as weak,
+    plan as plan_for,
+)
+
+cdef extern from *:
+    """
+    /* What differs between versions of CPython. */
+
+    #if PY_VERSION_HEX >= 0x030D0000
+    static inline PyObject *fs_target(PyObject *reference) {
+        PyObject *target;
+        if (PyWeakref_GetRef(reference, &target) == 0) { target = Py_NewRef(Py_None); }
+        return target;
+    }
+    #define fs_lookup(type, name) _PyType_LookupRef(type, name)
+    #else
+    static inline PyObject *fs_target(PyObject *reference) {
+        return Py_NewRef(PyWeakref_GET_OBJECT(reference));
+    }
+    #define fs_lookup(type, name) Py_XNewRef(_PyType_Lookup(type, name))
+    #endif
+
+    static inline PyObject *fs_type_lookup(PyObject *thing, PyObject *name) {
+        PyObject *found = fs_lookup(Py_TYPE(thing), name);
+        return found ? found : Py_NewRef(Py_None);
+    }
+
+    #ifdef Py_GIL_DISABLED
+    #define fs_add(counter) _Py_atomic_add_ssize(&(counter), 1)
+    #define fs_load(counter) _Py_atomic_load_ssize(&(counter))
+    #else
+    #define fs_add(counter) ((counter)++)
+    #define fs_load(counter) (counter)
+    #endif
+
+    /* The exception that is set, raised where Cython can catch it. */
+    static inline PyObject *fs_raise(void) { return NULL; }
+
+    /* Cython gives a method that takes keywords a dict; this one takes them as they come. */
+    typedef PyObject *(*fs_method)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+    static PyMethodDef fs_send = {
+        "send", NULL, METH_FASTCALL | METH_KEYWORDS, NULL
+    };
+    static int fs_install(PyTypeObject *type, fs_method method, const char *doc) {
+        PyObject *descriptor;
+        int failed;
+        fs_send.ml_meth = (PyCFunction)(void (*)(void))method;
+        fs_send.ml_doc = doc;
+        descriptor = PyDescr_NewMethod(type, &fs_send);
+        if (descriptor == NULL) { return -1; }
+        failed = PyDict_SetItemString(type->tp_dict, "send", descriptor)
+            || PyDict_SetItemString(type->tp_dict, "send_robust", descriptor);
+        Py_DECREF(descriptor);
+        PyType_Modified(type);
+        return failed ? -1 : 0;
+    }
+    """
+    ctypedef object (*fs_method)(object, PyObject *const *, Py_ssize_t, PyObject *)
+    int fs_install(type, fs_method, const char *) except -1
+    object fs_target(PyObject *reference)
+    object fs_type_lookup(object thing, object name)
+    void fs_add(Py_ssize_t counter)
+    Py_ssize_t fs_load(Py_ssize_t counter)
+    object fs_raise()
+
+    PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    bint PyFunction_Check(PyObject *)
+    PyObject *PyFunction_GET_CODE(PyObject *)
+    bint PyWeakref_CheckRefExact(PyObject *)
+    bint PyWeakref_CheckRef(PyObject *)
+    object PyMethod_New(object function, object owner)
+    int PyList_SetSlice(object, Py_ssize_t, Py_ssize_t, PyObject *) except -1
+    void PyObject_GC_Track(PyObject *)
+    void PyObject_GC_UnTrack(PyObject *)
+    void Py_SET_SIZE(PyObject *, Py_ssize_t)
+    void Py_DECREF(PyObject *)
+    void Py_INCREF(PyObject *)
+    void Py_XDECREF(PyObject *)
+    object PyLong_FromVoidPtr(PyObject *)
+    PyObject *PyTuple_New(Py_ssize_t)
+    void PyList_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
+    void PyTuple_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
+
+cdef enum:
+    SMALL = 16  # so many arguments are put in order on the C stack, more of them on the heap
+    SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
+    KIND_OTHER = 0
+    KIND_FUNCTION = 1
+    KIND_METHOD = 2
+    KIND_OBJECT = 3
+    KIND_CONFLICT = 4
+
+assert (KIND_FUNCTION, KIND_METHOD, KIND_OBJECT) == (FUNCTION, METHOD, OBJECT)
+
+
+@cython.final
+cdef class Version:
+    """Counts what happens to a table behind its dispatcher's back: outside changes, and deaths.
+
+    It is the callback of the table's weak references, and refers to nothing itself: so it may be
+    called at any moment, and keeps no signal alive.
+    """
+
+    cdef Py_ssize_t number
+
+    def __call__(self, reference=None):
+        fs_add(self.number)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Method:
+    """A weakly referenced bound method in a route: `MethodReference` at the speed of C."""
+
+    cdef object owner
+    cdef object function
+
+    def __cinit__(self, reference):
+        self.owner = reference
+        self.function = reference.function
+
+
+@cython.final
+@cython.no_gc
+cdef class Plan:
+    """How a receiver takes the arguments of one call shape.
+
+    `order` tells which of the sent arguments (0 is the signal) comes next: first those that go
+    by position, then those that go by keyword, under the names `keywords`.
+    """
+
+    cdef int kind
+    cdef Py_ssize_t positional
+    cdef Py_ssize_t count
+    cdef Py_ssize_t *order
+    cdef tuple keywords
+    cdef PyObject *kwnames  # `keywords` as a call takes them: NULL for none
+
+    def __cinit__(self, int kind, tuple names, list sent, tuple positional, tuple by_keyword):
+        self.kind = kind
+        self.positional = len(positional)
+        self.count = len(positional) + len(by_keyword)
+        self.keywords = tuple([names[i] for i in by_keyword])
+        self.kwnames = <PyObject *>self.keywords if self.keywords else NULL
+        self.order = <Py_ssize_t *>PyMem_Malloc((self.count + 1) * sizeof(Py_ssize_t))
+        if self.order is NULL:
+            raise MemoryError
+        for place, i in enumerate(positional + by_keyword):
+            self.order[place] = sent[i]
+
+    def __dealloc__(self):
+        PyMem_Free(self.order)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Calls:
+    """The call plans of a route's receivers for one call shape; immutable.
+
+    A call shape is what a call site passes: so many positional arguments (`nargs`) and a tuple
+    of keyword names.  `plans[i]` holds for the i-th receiver as long as it runs `codes[i]`.
+    """
+
+    cdef Py_ssize_t nargs
+    cdef PyObject *kwnames  # the tuple that the call site passes, or NULL; `names` keeps it
+    cdef tuple names
+    cdef tuple named        # all the names that receivers are called with
+    cdef list sent          # which of the sent arguments each of them has
+    cdef Py_ssize_t width   # how many they are
+    cdef tuple plans
+    cdef tuple codes
+    cdef Calls next
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Route:
+    """The connections that one sender reaches, ready to call; immutable but for its plans."""
+
+    cdef tuple references
+    cdef Calls calls
+
+    def __cinit__(self, references):
+        self.references = tuple([
+            Method(reference) if type(reference) is MethodReference else reference
+            for reference in references
+        ])
+
+
+cdef class Dispatcher:
+    """The connections of one signal.
+
+    `Signal` gives it its interface; what a face of fastsig may want otherwise (what becomes of an
+    exception) is a method to override.
+    """
+
+    cdef object table       # the connections, in order; None once `receivers` is deleted
+    cdef bint watched       # the table is a Table, which tells of changes; others are compared
+    cdef Version version    # of the table
+    cdef Py_ssize_t seen    # the version up to which all that follows is true
+    cdef Py_ssize_t edits   # how often this dispatcher changed the table itself
+    cdef list entries       # the table as it was when the routes were worked out
+    cdef dict index         # {key: entry} of the table, or None
+    cdef dict senders       # {sender key: what keeps the key this sender's own}
+    cdef dict places        # {sender key: the indexes of its entries}
+    cdef dict routes        # {sender key: Route}, as far as they were needed, or None
+    cdef Route sole         # the only route of a signal to which no sender is connected, or None
+
+    def __cinit__(self, *args, **kwargs):
+        self.senders = {}
+        self.version = Version()
+        self.adopt(Table(self.version))
+
+    @property
+    def receivers(self):
+        """The live table: a list of ``((receiver key, sender key), reference)``.
+
+        Change it as you like, or assign another list: the next `send` honours it.
+        """
+        if self.table is None:
+            raise AttributeError("receivers")
+        return self.table
+
+    @receivers.setter
+    def receivers(self, table):
+        self.adopt(table)
+
+    @receivers.deleter
+    def receivers(self):
+        self.adopt(None)
+
+    def _connect(self, receiver_key, reference, sender=None):
+        """Add a connection, unless there is one with the same keys.
+
+        Arguments:
+            receiver_key: What the receiver is known by.
+            reference: The receiver, or a weak reference to it made by `_weak`.
+            sender: The only sender to receive from; None for any.
+
+        Raises:
+            TypeError: `receiver_key` is not hashable.
+        """
+        sender_key = key(sender)
+        entry = ((receiver_key, sender_key), reference)
+        hash(receiver_key)
+        sender_holder = holder(sender, self.version)
+        with cython.critical_section(self):
+            self.insert(entry, sender_holder)
+
+    def _disconnect(self, receiver_key, sender=None):
+        """Remove the connection with these keys; return whether there was one.
+
+        Raises:
+            TypeError: `receiver_key` is not hashable.
+        """
+        sender_key = key(sender)
+        hash(receiver_key)
+        with cython.critical_section(self):
+            return self.remove((receiver_key, sender_key))
+
+    def _weak(self, receiver):
+        """Return a weak reference to `receiver` that the table is told of the death of.
+
+        Raises:
+            TypeError: `receiver` cannot be weakly referenced.
+        """
+        return weak(receiver, self.version)
+
+    def has_listeners(self, sender=None):
+        """Tell whether a live receiver would be called if `sender` sent the signal."""
+        for reference in self.find(<PyObject *>sender).references:
+            if live(reference) is not None:
+                return True
+        return False
+
+    def _failed(self, receiver, exception):
+        """Return the response of a receiver that raised `exception`, or raise one.
+
+        It is called while the exception is being handled.
+        """
+        raise exception
+
+    # The fast path replaces this at the end of the module; it is here for those who read.
+    def send(self, sender, **named):
+        raise NotImplementedError
+
+    cdef int adopt(self, table) except -1:
+        """Make `table` the table."""
+        old = self.table, self.version, self.entries, self.index, self.routes, self.sole
+        version = getattr(table, "changed", None) if type(table) is Table else None
+        with cython.critical_section(self):
+            self.watched = type(version) is Version
+            if self.watched:
+                self.version = version
+            self.table = table
+            self.seen = fs_load(self.version.number) - 1
+            self.edited()
+            self.index = None
+        return 0
+
+    cdef void edited(self):
+        """Drop what was worked out from the table as it was."""
+        # Receivers may die with the routes, and run code that must find the fields consistent.
+        old = self.sole, self.routes
+        self.edits += 1
+        self.sole = None
+        self.routes = None
+
+    cdef bint fresh(self) except -1:
+        """Tell whether what was worked out from the table is true to it."""
+        if self.seen != fs_load(self.version.number):
+            return False
+        if self.watched:
+            return True
+        now = list(self.receivers)
+        if self.entries is None or len(now) != len(self.entries):
+            return False
+        for i in range(len(now)):
+            if now[i] is not self.entries[i]:
+                return False
+        return True
+
+    cdef int refresh(self) except -1:
+        """Purge the table of what died, and sort its connections by sender.
+
+        Collecting garbage runs foreign code, and any allocation may collect: so this works on a
+        copy of the table and starts again if the table was changed meanwhile.
+        """
+        while True:
+            number, edits = fs_load(self.version.number), self.edits
+            entries = list(self.receivers)
+            live, senders = self.purged(entries)
+            routes = {}
+            places = {ANY: []}
+            for place, ((_, sender_key), _) in enumerate(live):
+                places.setdefault(sender_key, []).append(place)
+            sole = Route([reference for _, reference in live]) if len(places) == 1 else None
+            if number != fs_load(self.version.number) or edits != self.edits:
+                continue
+            old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
+            if len(live) != len(entries) and isinstance(self.table, list):
+                PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
+            self.edits += 1
+            self.entries = live
+            self.index = None
+            self.senders = senders
+            self.places = places
+            self.routes = routes
+            self.sole = sole
+            self.seen = number
+            return 0
+
+    cdef tuple purged(self, list entries):
+        """Return those of `entries` that are alive, and the holders of their senders."""
+        live, senders = [], {}
+        for entry in entries:
+            (_, sender_key), reference = entry
+            sender_holder = self.senders.get(sender_key)
+            if not dead(reference) and not dead(sender_holder):
+                live.append(entry)
+                if sender_holder is not None:
+                    senders[sender_key] = sender_holder
+        return live, senders
+
+    cdef dict indexed(self):
+        """Return the index of the table, which is true to it."""
+        while self.index is None or not self.fresh():
+            self.refresh()
+            edits = self.edits
+            index = {}
+            for entry in self.entries:
+                index.setdefault(entry[0], entry)
+            if edits == self.edits:
+                self.index = index
+        return self.index
+
+    cdef int insert(self, tuple entry, sender_holder) except -1:
+        """Add an entry to the table, unless one with its keys is there."""
+        while True:
+            index = self.indexed()
+            if index.setdefault(entry[0], entry) is not entry:
+                return 0
+            if index is self.index:  # comparing keys may have run code that changed the table
+                break
+        try:
+            if sender_holder is not None:
+                self.senders.setdefault(entry[0][1], sender_holder)
+            if self.watched:
+                PyList_Append(self.table, entry)
+            else:
+                self.entries.append(entry)
+                self.table.append(entry)
+        except BaseException:
+            self.seen -= 1  # so that the next operation works out anew what goes with the table
+            raise
+        self.edited()
+        return 0
+
+    cdef bint remove(self, tuple keys) except -1:
+        """Remove the entry with these keys; return whether it was there."""
+        while True:
+            index = self.indexed()
+            entry = index.pop(keys, None)
+            if index is self.index:
+                break
+        if entry is None:
+            return False
+        table = self.table if isinstance(self.table, list) else list(self.table)
+        place = -1
+        held = keys[1] in self.senders  # and by no other connection
+        for i in range(len(<list>table)):
+            other = (<list>table)[i]
+            if other is entry:
+                place = i
+            elif held and (<tuple>(<tuple>other)[0])[1] == keys[1]:
+                held = False
+            if place >= 0 and not held:
+                break
+        if held:
+            del self.senders[keys[1]]
+        self.edited()
+        if place >= 0 and self.watched:
+            PyList_SetSlice(self.table, place, place + 1, NULL)
+        elif place >= 0:
+            del self.table[place]
+        if not self.watched or len(index) != len(<list>table):
+            self.index = None
+        return True
+
+    cdef Route find(self, PyObject *sender):
+        """Return the route of a sender."""
+        with cython.critical_section(self):
+            if self.routes is None or not self.fresh():
+                self.refresh()
+            if self.sole is not None:
+                return self.sole
+            if PyUnicode_CheckExact(<object>sender):
+                sender_key = <object>sender
+            else:
+                sender_key = PyLong_FromVoidPtr(sender)
+            route = self.route(sender_key)
+        if route is None and known_otherwise(<object>sender):
+            sender_key = key(<object>sender)
+            with cython.critical_section(self):
+                route = self.route(sender_key)
+        if route is None:
+            with cython.critical_section(self):
+                route = self.route(ANY)
+        return route
+
+    cdef Route route(self, sender_key):
+        """Return the route of a sender key, None if it is not in the table."""
+        while True:
+            if self.routes is None or not self.fresh():
+                self.refresh()
+            route = self.routes.get(sender_key)
+            if route is not None:
+                return <Route>route
+            edits, routes = self.edits, self.routes
+            places = self.places.get(sender_key)
+            if places is None:
+                return None
+            if sender_key != ANY:
+                places = sorted(self.places[ANY] + places)
+            route = Route([(<tuple>entry)[1] for entry in [self.entries[i] for i in places]])
+            if edits == self.edits:
+                routes[sender_key] = route
+                return <Route>route
+
+    cdef Calls plan(self, Route route, Py_ssize_t nargs, PyObject *kwnames):
+        """Return the calls of a route for a call shape that comes in another tuple, or is new.
+
+        Raises:
+            TypeError: This is not how `send` is called.
+        """
+        names = () if kwnames is NULL else <tuple>kwnames
+        if nargs > 1:
+            raise TypeError(
+                f"send() takes 1 positional argument, the sender, but {nargs} were given"
+            )
+        if nargs == 1 and "sender" in names:
+            raise TypeError("send() got multiple values for argument 'sender'")
+        if nargs == 0 and "sender" not in names:
+            raise TypeError("send() missing 1 required argument: 'sender'")
+
+        shapes = 0
+        calls = route.calls
+        while calls is not None:
+            if calls.nargs == nargs and calls.names == names:
+                return calls
+            shapes += 1
+            calls = calls.next
+
+        sent = list(range(1, 1 + nargs + len(names)))
+        named = ("sender",) * nargs + names
+        if nargs == 0:
+            at = named.index("sender")
+            sent.insert(0, sent.pop(at))
+            named = ("sender", *named[:at], *named[at + 1:])
+        named, sent = ("signal", *named), [0, *sent]
+
+        plans, codes, known = [], [], {}
+        for reference in route.references:
+            receiver = live(reference)
+            if "signal" in names:
+                found = KIND_CONFLICT, None, (), ()
+            elif receiver is None:
+                found = KIND_OTHER, None, (), ()
+            else:
+                found = plan_for(receiver, named)
+            kind, code, positional, by_keyword = found
+            shape = kind, positional, by_keyword
+            if shape not in known:
+                known[shape] = Plan(kind, named, sent, positional, by_keyword)
+            plans.append(known[shape])
+            codes.append(code)
+        new = Calls()
+        new.nargs = nargs
+        new.kwnames = kwnames
+        new.names = names
+        new.named = named
+        new.sent = sent
+        new.width = len(sent)
+        new.plans = tuple(plans)
+        new.codes = tuple(codes)
+        new.next = route.calls if shapes < SHAPES else None
+        with cython.critical_section(route):
+            route.calls = new
+        return new
+
+    cdef failure(self, receiver):
+        """Return the response of a receiver that just raised; let through what is no Exception."""
+        try:
+            fs_raise()
+        except Exception as exception:
+            return self._failed(receiver, exception)
+
+
+cdef bint dead(reference) except -1:
+    """Tell whether `reference` is a weak reference whose target is gone."""
+    if PyWeakref_CheckRefExact(<PyObject *>reference):
+        return fs_target(<PyObject *>reference) is None
+    return PyWeakref_CheckRef(<PyObject *>reference) and reference() is None
+
+
+cdef bint known_otherwise(sender) except -1:
+    """Tell whether a sender is known by something else than its `id`."""
+    if PyUnicode_CheckExact(sender):
+        return False
+    if isinstance(sender, (str, bytes, MethodType)):
+        return True
+    return fs_type_lookup(sender, "_get_current_object") is not None
+
+
+cdef inline live(reference):
+    """Return the receiver of a reference in a route, None if it is dead."""
+    if PyWeakref_CheckRefExact(<PyObject *>reference):
+        return fs_target(<PyObject *>reference)
+    if type(reference) is Method:
+        owner = fs_target(<PyObject *>(<Method>reference).owner)
+        function = fs_target(<PyObject *>(<Method>reference).function)
+        return None if owner is None or function is None else PyMethod_New(function, owner)
+    if PyWeakref_CheckRef(<PyObject *>reference):
+        return reference()
+    return reference
+
+
+cdef PyObject *sender_of(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) except NULL:
+    """Return the sender among the arguments of `send`."""
+    if nargs > 0:
+        return args[0]
+    for i in range(0 if kwnames is NULL else PyTuple_GET_SIZE(<object>kwnames)):
+        if <object>PyTuple_GET_ITEM(<object>kwnames, i) == "sender":
+            return args[i]
+    raise TypeError("send() missing 1 required argument: 'sender'")
+
+
+cdef send(self_, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    """Dispatcher.send, with its arguments as the call site passes them."""
+    cdef Dispatcher self = <Dispatcher>self_
+    cdef Route route = None
+    with cython.critical_section(self):
+        if self.seen == fs_load(self.version.number):
+            route = self.sole
+    if route is None:
+        route = self.find(sender_of(args, nargs, kwnames))
+    cdef Calls calls
+    with cython.critical_section(route):
+        calls = route.calls
+    while calls is not None and (calls.kwnames is not kwnames or calls.nargs != nargs):
+        calls = calls.next
+    if calls is None:
+        calls = self.plan(route, nargs, kwnames)
+    if not PyTuple_GET_SIZE(route.references):
+        return []
+    return run(self, route, calls, args)
+
+
+cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
+    """Call every receiver of a route; return the list of ``(receiver, response)``."""
+    cdef PyObject *small[2 * SMALL + 1]
+    cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
+    cdef PyObject **sent            # the signal, and the arguments of `send`
+    cdef PyObject *callee
+    cdef PyObject *response
+    cdef PyObject *pair
+    cdef Py_ssize_t size = PyTuple_GET_SIZE(route.references)
+    cdef Py_ssize_t filled = 0
+    cdef Py_ssize_t first, i, j
+    cdef Plan plan, ordered = None
+    cdef list responses
+
+    if calls.width > SMALL:
+        vector = <PyObject **>PyMem_Malloc((2 * calls.width + 1) * sizeof(PyObject *))
+        if vector is NULL:
+            raise MemoryError
+    try:
+        vector[0] = NULL
+        sent = vector + 1 + calls.width
+        sent[0] = <PyObject *>self
+        memcpy(sent + 1, args, (calls.width - 1) * sizeof(PyObject *))
+        # Untracked, no code that runs meanwhile can come upon the list and its empty places.
+        responses = PyList_New(size)
+        PyObject_GC_UnTrack(<PyObject *>responses)
+
+        for i in range(size):
+            receiver = live(<object>PyTuple_GET_ITEM(route.references, i))
+            if receiver is None:
+                fs_add(self.version.number)
+                continue
+
+            plan = <Plan>PyTuple_GET_ITEM(calls.plans, i)
+            if plan is not ordered:
+                for j in range(plan.count):
+                    vector[1 + j] = sent[plan.order[j]]
+                ordered = plan
+
+            first = 1
+            function = None
+            callee = <PyObject *>receiver
+            if plan.kind == KIND_METHOD:
+                callee = PyMethod_GET_FUNCTION(receiver)
+                vector[0] = PyMethod_GET_SELF(receiver)
+                first = 0
+            elif plan.kind == KIND_OBJECT:
+                function = fs_type_lookup(receiver, "__call__")
+                callee = <PyObject *>function
+                vector[0] = <PyObject *>receiver
+                first = 0
+
+            if plan.kind != KIND_OTHER and not (
+                PyFunction_Check(callee)
+                and PyFunction_GET_CODE(callee) is PyTuple_GET_ITEM(calls.codes, i)
+            ):
+                other = call_unplanned(self, receiver, route, calls, sent)
+                response = <PyObject *>other
+                Py_INCREF(response)
+            else:
+                response = PyObject_Vectorcall(
+                    callee,
+                    vector + first,
+                    <size_t>(plan.positional + 1 - first)
+                    | (PY_VECTORCALL_ARGUMENTS_OFFSET if first else 0),
+                    plan.kwnames,
+                )
+                if response is NULL:
+                    other = self.failure(receiver)
+                    response = <PyObject *>other
+                    Py_INCREF(response)
+
+            pair = PyTuple_New(2)
+            if pair is NULL:
+                Py_DECREF(response)
+                raise MemoryError
+            Py_INCREF(<PyObject *>receiver)
+            PyTuple_SET_ITEM(pair, 0, <PyObject *>receiver)
+            PyTuple_SET_ITEM(pair, 1, response)
+            PyList_SET_ITEM(<PyObject *>responses, filled, pair)
+            filled += 1
+    finally:
+        if vector is not small:
+            PyMem_Free(vector)
+    if filled < size:
+        Py_SET_SIZE(<PyObject *>responses, filled)
+    PyObject_GC_Track(<PyObject *>responses)
+    return responses
+
+
+cdef call_unplanned(Dispatcher self, receiver, Route route, Calls calls, PyObject **sent):
+    """Call a receiver whose plan does not hold; return its response."""
+    with cython.critical_section(route):
+        route.calls = None  # to be planned again by the next send
+    try:
+        if "signal" in calls.names:
+            raise TypeError(f"{receiver!r} got multiple values for argument 'signal'")
+        _, _, positional, by_keyword = plan_for(receiver, calls.named)
+        args = [<object>sent[<Py_ssize_t>calls.sent[i]] for i in positional]
+        kwargs = {calls.named[i]: <object>sent[<Py_ssize_t>calls.sent[i]] for i in by_keyword}
+        return receiver(*args, **kwargs)
+    except Exception as exception:
+        return self._failed(receiver, exception)
+
+
+fs_install(Dispatcher, send, b"""send($self, sender, **named)
+--
+
+Call every receiver that is connected to `sender` or to any sender.
+
+A receiver is called as ``receiver(signal=self, sender=sender, **named)``; one that does not take
+``**kwargs`` gets those of these arguments that it has a name for.
+
+Arguments:
+    sender: What sends the signal, or None.
+    **named: What the receivers are told.
+
+Returns:
+    ``[(receiver, response), ...]``, in the order of connection.
+
+Raises:
+    TypeError: There is no sender, or more than one positional argument.""")

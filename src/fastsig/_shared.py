@@ -1,0 +1,209 @@
+"""What both cores share: everything about a signal that is off the path of a send.
+
+The table of connections is a list that anybody may change (`Table`).  Its entries are
+``((receiver key, sender key), reference)``; `key` makes the keys and `reference` the references.
+`plan` works out how a receiver takes the arguments of one call shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import CodeType, FunctionType, MethodType
+from typing import Any, Final, TypeGuard, TypeVar
+from weakref import ReferenceType, ref
+
+_T = TypeVar("_T")
+
+ANY: Final = id(None)
+"""The sender key of a connection that takes every sender."""
+
+VARKEYWORDS: Final = 0x08  # inspect.CO_VARKEYWORDS, without the cost of importing inspect
+
+
+class Table(list[Any]):
+    """The connections of a signal, in order: a list that tells when it is changed from outside."""
+
+    __slots__ = ("changed",)
+
+    def __init__(self, changed: Callable[[], object], entries: Iterable[Any] = ()) -> None:
+        super().__init__(entries)
+        self.changed = changed
+
+
+def _telling(name: str) -> Callable[..., Any]:
+    method = getattr(list, name)
+
+    def change(self: Table, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.changed()
+
+    change.__name__, change.__doc__ = name, method.__doc__
+    return change
+
+
+for _name in (
+    *("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"),
+    *("__delitem__", "__iadd__", "__imul__", "__setitem__"),
+):
+    setattr(Table, _name, _telling(_name))
+
+
+class MethodReference(ref[Any]):
+    """A weak reference to a bound method: dead when its object is, or the function itself."""
+
+    __slots__ = ("function",)
+
+    function: ReferenceType[Any]
+
+    def __new__(cls, method: MethodType, callback: Callable[[Any], object]) -> MethodReference:
+        self = super().__new__(cls, method.__self__, callback)
+        self.function = ref(method.__func__, callback)
+        return self
+
+    def __init__(self, method: MethodType, callback: Callable[[Any], object]) -> None:
+        super().__init__(method.__self__, callback)  # type: ignore[call-arg]
+
+    def __call__(self) -> Any:
+        owner, function = super().__call__(), self.function()
+        return None if owner is None or function is None else MethodType(function, owner)
+
+
+def _is(thing: object, kind: type[_T]) -> TypeGuard[_T]:
+    # Not isinstance: that believes a thing (a Mock with a spec) which lies about its class.
+    return issubclass(type(thing), kind)
+
+
+def target(proxy: object) -> object:
+    """Return what a proxy (Celery's ``Proxy``, werkzeug's ``LocalProxy``) stands for.
+
+    Anything else is returned as it is.
+    """
+    if hasattr(type(proxy), "_get_current_object"):
+        return proxy._get_current_object()  # type: ignore[attr-defined]
+    return proxy
+
+
+def key(thing: object) -> object:
+    """Return what a receiver or a sender is known by in the table.
+
+    It is the value of a str or bytes, ``(id(__self__), id(__func__))`` of a bound method, and
+    the `id` of everything else; a proxy has the key of its target.
+    """
+    thing = target(thing)
+    if _is(thing, str):
+        return str.__str__(thing)
+    if _is(thing, bytes):
+        return bytes(memoryview(thing))
+    if _is(thing, MethodType):
+        return (id(thing.__self__), id(thing.__func__))
+    return id(thing)
+
+
+def reference(thing: object, callback: Callable[[Any], object]) -> ReferenceType[Any]:
+    """Return a weak reference to `thing`, which calls `callback` when it dies.
+
+    Raises:
+        TypeError: `thing` cannot be weakly referenced.
+    """
+    if _is(thing, MethodType):
+        return MethodReference(thing, callback)
+    return ref(thing, callback)
+
+
+def holder(sender: object, callback: Callable[[Any], object]) -> object:
+    """Return what keeps a sender's key its own.
+
+    That is a weak reference; where there can be none the sender itself, which lives on; for a
+    sender that is known by its value, None.
+    """
+    sender = target(sender)
+    if sender is None or _is(sender, str) or _is(sender, bytes):
+        return None
+    try:
+        return reference(sender, callback)
+    except TypeError:
+        return sender
+
+
+def dead(reference: object) -> bool:
+    """Tell whether `reference` is a weak reference whose target is gone."""
+    return _is(reference, ReferenceType) and reference() is None
+
+
+# The kinds of receiver that a call plan tells apart.
+OTHER, FUNCTION, METHOD, OBJECT = range(4)
+
+
+def function_of(receiver: object) -> tuple[int, FunctionType | None]:
+    """Return the kind of a receiver, and the plain function that runs when it is called."""
+    if _is(receiver, FunctionType):
+        return FUNCTION, receiver
+    if _is(receiver, MethodType):
+        function: object = receiver.__func__
+        return (METHOD, function) if _is(function, FunctionType) else (OTHER, None)
+    for base in type(receiver).__mro__:
+        function = base.__dict__.get("__call__")
+        if function is not None:
+            return (OBJECT, function) if _is(function, FunctionType) else (OTHER, None)
+    return OTHER, None
+
+
+def _accepted(receiver: object) -> set[str] | None:
+    """Return the names that `receiver` takes by keyword, None if it takes any.
+
+    A callable that does not tell takes any.
+    """
+    from inspect import Parameter, signature  # noqa: PLC0415 (slow to import, seldom needed)
+
+    try:
+        parameters = signature(receiver).parameters.values()  # type: ignore[arg-type]
+    except Exception:
+        return None
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return {parameter.name for parameter in parameters if parameter.kind in by_name}
+
+
+def plan(
+    receiver: object, names: tuple[str, ...]
+) -> tuple[int, CodeType | None, tuple[int, ...], tuple[int, ...]]:
+    """Work out how `receiver` takes arguments of these names.
+
+    Returns:
+        ``(kind, code, positional, keywords)``: the kind of receiver, the code object for which
+        the plan holds, and which of `names` go by position, and by keyword, as indexes.  A plain
+        function gets by position the longest run of leading parameters that are all there: that
+        binds the same as by keyword, and faster.  What a receiver has no name for is dropped,
+        unless it takes ``**kwargs``.
+    """
+    kind, function = function_of(receiver)
+    everything = tuple(range(len(names)))
+    if function is None:
+        accepted = _accepted(receiver)
+        chosen = (i for i in everything if accepted is None or names[i] in accepted)
+        return kind, None, (), tuple(chosen)
+
+    code = function.__code__
+    bound = kind != FUNCTION
+    count = code.co_argcount
+    named = code.co_varnames[max(bound, code.co_posonlyargcount) : count]
+    only = code.co_varnames[count : count + code.co_kwonlyargcount]
+    if not code.co_flags & VARKEYWORDS:
+        accepted = {*named, *only}
+    elif "__wrapped__" in function.__dict__:
+        accepted = _accepted(receiver)
+    else:
+        accepted = None
+
+    positional: list[int] = []
+    if code.co_posonlyargcount <= bound:
+        for name in named:
+            if name not in names or (accepted is not None and name not in accepted):
+                break
+            positional.append(names.index(name))
+    left = (i for i in everything if i not in positional)
+    keywords = (i for i in left if accepted is None or names[i] in accepted)
+    return kind, code, tuple(positional), tuple(keywords)

@@ -1,0 +1,133 @@
+"""The Celery app of the demo: three tasks, and handlers for the seven documented signals.
+
+The client and the worker both import it.  What a handler gets is written to a file, a line of
+JSON for each signal, for the demo to show.  ``FASTSIG_DEMO`` names the folder for it all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from billiard.process import current_process
+from celery import Celery
+
+from fastsig.signals import (
+    task_postrun,
+    task_prerun,
+    task_sent,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+)
+
+folder = Path(os.environ["FASTSIG_DEMO"])
+events = folder / "events"
+
+app = Celery("demo", broker="filesystem://")
+app.conf.update(
+    broker_transport_options={
+        "data_folder_in": str(folder / "queue"),
+        "data_folder_out": str(folder / "queue"),
+        "control_folder": str(folder / "control"),
+        "polling_interval": 0.1,
+    },
+    task_ignore_result=True,
+    worker_hijack_root_logger=False,
+)
+
+
+@app.task(name="demo.add")
+def add(x: int, y: int) -> int:
+    """Return the sum."""
+    return x + y
+
+
+@app.task(name="demo.greet")
+def greet(name: str, greeting: str = "Hello") -> str:
+    """Return a greeting."""
+    return f"{greeting}, {name}!"
+
+
+@app.task(name="demo.fail")
+def fail() -> None:
+    """Raise an exception, as tasks do."""
+    raise RuntimeError("this task always fails")
+
+
+def process() -> str:
+    """Return the name of this process."""
+    if "FASTSIG_DEMO_WORKER" not in os.environ:
+        return "client"
+    index = getattr(current_process(), "index", None)
+    return "worker" if index is None else f"pool process {index + 1}"
+
+
+def record(signal: Any, sender: object, /, handler: str = "", **arguments: object) -> None:
+    """Write down that a signal arrived."""
+    event = {
+        "time": time.time(),
+        "process": process(),
+        "signal": signal.name,
+        "handler": handler,
+        "sender": getattr(sender, "name", None) or str(sender),
+        "arguments": {
+            name: getattr(value, "name", value) if name == "task" else repr(value)
+            for name, value in arguments.items()
+        },
+    }
+    # In append mode a short line is written as a whole, whichever process writes it.
+    with events.open("ab", buffering=0) as file:
+        file.write(json.dumps(event).encode() + b"\n")
+
+
+@task_sent.connect
+def on_sent(signal, sender, task_id, task, args, kwargs, eta, taskset):
+    """Record that the client has sent a task."""
+    record(
+        signal,
+        sender,
+        task_id=task_id,
+        task=task,
+        args=args,
+        kwargs=kwargs,
+        eta=eta,
+        taskset=taskset,
+    )
+
+
+@task_prerun.connect
+def on_prerun(signal, sender, task_id, task, args, kwargs):
+    """Record that a task is about to run."""
+    record(signal, sender, task_id=task_id, task=task, args=args, kwargs=kwargs)
+
+
+@task_postrun.connect
+def on_postrun(signal, sender, task_id, task, args, kwargs, retval):
+    """Record that a task has run."""
+    record(signal, sender, task_id=task_id, task=task, args=args, kwargs=kwargs, retval=retval)
+
+
+@task_sent.connect(sender="demo.add")
+def on_add_sent(signal, sender, args):
+    """Record that the client has sent a task of one name."""
+    record(signal, sender, "sender='demo.add'", args=args)
+
+
+@task_postrun.connect(sender=greet)
+def on_greeted(signal, sender, retval):
+    """Record that one task has run."""
+    record(signal, sender, "sender=greet", retval=retval)
+
+
+@worker_init.connect
+@worker_ready.connect
+@worker_process_init.connect
+@worker_shutdown.connect
+def on_worker(signal, sender):
+    """Record what happens to the worker."""
+    record(signal, sender)

@@ -1,0 +1,482 @@
+"""The signals of Celery: import them from here instead of from ``celery.signals``.
+
+    from fastsig.signals import task_prerun
+
+    @task_prerun.connect
+    def on_prerun(task_id, task):
+        print(f"{task.name} starts as {task_id}")
+
+Where Celery is installed, importing this module makes Celery send these signals
+(`fastsig.celery.install`; ``FASTSIG_CELERY=0`` leaves Celery alone).  Where it is not, they are
+signals like any other, for any framework to send.
+
+Every receiver also gets ``signal`` and ``sender``.  A receiver names the arguments that it wants,
+or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments marked * came
+later than the signal or are not part of its ``providing_args``.
+
+TASKS, in the process that publishes (sender: the task's name)
+    before_task_publish     body, exchange, routing_key, headers, properties, declare,
+                            retry_policy; receivers may change them in place
+    after_task_publish      body, exchange, routing_key, headers*
+    task_sent               task_id, task (its name), args, kwargs, eta, taskset; deprecated
+
+TASKS, in the worker's main process (sender: the consumer)
+    task_received           request
+    task_rejected           message, exc
+    task_unknown            message, exc, name, id
+
+TASKS, in the process that runs them (sender: the task)
+    task_prerun             task_id, task, args, kwargs
+    task_postrun            task_id, task, args, kwargs, retval, state*
+    task_success            result, runtime*
+    task_retry              request, reason, einfo
+    task_failure            task_id, exception, args, kwargs, traceback, einfo
+    task_internal_error     task_id, args, kwargs, request, exception, traceback, einfo
+    task_revoked            request, terminated, signum, expired; in the main process
+
+WORKER, in its main process
+    celeryd_init            instance, conf, options     sender: the worker's host name
+    celeryd_after_setup     instance, conf              sender: the worker's host name
+    import_modules          -                           sender: the app; in every process
+    worker_init             -                           sender: the worker
+    worker_ready            -                           sender: the consumer
+    heartbeat_sent          -                           sender: the heart
+    worker_before_create_process  -                     sender: the pool
+    worker_shutting_down    sig*, how*, exitcode*       sender: the worker's host name
+    worker_shutdown         -                           sender: the worker
+
+WORKER, in each process of its pool (sender: the worker's host name)
+    worker_process_init     -
+    worker_process_shutdown pid*, exitcode*
+
+LOGGING, in every process that sets it up (sender: None)
+    setup_logging           loglevel, logfile, format, colorize
+    after_setup_logger      logger, loglevel, logfile, format, colorize
+    after_setup_task_logger logger, loglevel, logfile, format, colorize
+
+BEAT, EVENTLET, COMMANDS
+    beat_init               -                           sender: the beat service
+    beat_embedded_init      -                           sender: the beat service
+    eventlet_pool_started, eventlet_pool_preshutdown, eventlet_pool_postshutdown
+                            -                           sender: the pool
+    eventlet_pool_apply     target, args, kwargs        sender: the pool
+    user_preload_options    app, options                sender: the command
+"""
+
+from fastsig.signal import Signal, switch
+
+__all__ = [
+    "after_setup_logger",
+    "after_setup_task_logger",
+    "after_task_publish",
+    "beat_embedded_init",
+    "beat_init",
+    "before_task_publish",
+    "celeryd_after_setup",
+    "celeryd_init",
+    "eventlet_pool_apply",
+    "eventlet_pool_postshutdown",
+    "eventlet_pool_preshutdown",
+    "eventlet_pool_started",
+    "heartbeat_sent",
+    "import_modules",
+    "setup_logging",
+    "task_failure",
+    "task_internal_error",
+    "task_postrun",
+    "task_prerun",
+    "task_received",
+    "task_rejected",
+    "task_retry",
+    "task_revoked",
+    "task_sent",
+    "task_success",
+    "task_unknown",
+    "user_preload_options",
+    "worker_before_create_process",
+    "worker_init",
+    "worker_process_init",
+    "worker_process_shutdown",
+    "worker_ready",
+    "worker_shutdown",
+    "worker_shutting_down",
+]
+
+# Tasks: where they are published
+
+before_task_publish = Signal(
+    {"body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy"},
+    name="before_task_publish",
+)
+"""Sent before a task is published, in the process that publishes it.
+
+The sender is the name of the task.  Receivers may change the arguments in place.
+
+Arguments:
+    body: The body of the message.
+    exchange: The exchange to publish to, or its name.
+    routing_key: The routing key.
+    headers: The headers of the message, a dict.
+    properties: The properties of the message, a dict.
+    declare: The entities to declare first, a list.
+    retry_policy: How publishing is retried, a dict.
+"""
+
+after_task_publish = Signal({"body", "exchange", "routing_key"}, name="after_task_publish")
+"""Sent when a task was published, in the process that published it.
+
+The sender is the name of the task.
+
+Arguments:
+    body: The body of the message.
+    exchange: The exchange that it was published to, or its name.
+    routing_key: The routing key.
+    headers: The headers of the message, a dict.
+"""
+
+task_sent = Signal({"task_id", "task", "args", "kwargs", "eta", "taskset"}, name="task_sent")
+"""Sent when a task was published, in the process that published it (the client).
+
+The sender is the name of the task.  Celery deprecates it in favour of `after_task_publish`.
+
+Arguments:
+    task_id: The id of the task.
+    task: The name of the task.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+    eta: When it is to run, if that was asked for.
+    taskset: The id of the group that it is part of, or None.
+"""
+
+# Tasks: where they are run
+
+task_received = Signal({"request"}, name="task_received")
+"""Sent when a worker has received a task from the broker, in its main process.
+
+The sender is the consumer.
+
+Arguments:
+    request: The `celery.worker.request.Request`.
+"""
+
+task_prerun = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
+"""Sent before a task is run, in the process that runs it.
+
+The sender is the task.
+
+Arguments:
+    task_id: The id of the task.
+    task: The task.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+"""
+
+task_postrun = Signal({"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun")
+"""Sent when a task has run, whatever came of it, in the process that ran it.
+
+The sender is the task.
+
+Arguments:
+    task_id: The id of the task.
+    task: The task.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+    retval: What it returned, or the exception that it raised.
+    state: The state that it ended in.
+"""
+
+task_success = Signal({"result", "runtime"}, name="task_success")
+"""Sent when a task has succeeded, in the process that ran it.
+
+The sender is the task.
+
+Arguments:
+    result: What it returned.
+    runtime: How long it ran, in seconds (Celery 5.7).
+"""
+
+task_retry = Signal({"request", "reason", "einfo"}, name="task_retry")
+"""Sent when a task is to be retried, in the process that ran it or the main process.
+
+The sender is the task.
+
+Arguments:
+    request: The request of the task.
+    reason: Why, usually an exception; not sent when the main process asks for the retry.
+    einfo: The `billiard.einfo.ExceptionInfo`.
+"""
+
+task_failure = Signal(
+    {"task_id", "exception", "args", "kwargs", "traceback", "einfo"},
+    name="task_failure",
+)
+"""Sent when a task has failed, in the process that ran it; if that was lost, the main one.
+
+The sender is the task.
+
+Arguments:
+    task_id: The id of the task.
+    exception: The exception that it raised.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+    traceback: The traceback.
+    einfo: The `billiard.einfo.ExceptionInfo`.
+"""
+
+task_internal_error = Signal(
+    {"task_id", "args", "kwargs", "request", "exception", "traceback", "einfo"},
+    name="task_internal_error",
+)
+"""Sent when Celery itself failed while it ran a task, in the process that ran it.
+
+The sender is the task.
+
+Arguments:
+    task_id: The id of the task.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+    request: The request of the task, a dict.
+    exception: The exception that was raised.
+    traceback: The traceback.
+    einfo: The `billiard.einfo.ExceptionInfo`.
+"""
+
+task_revoked = Signal({"request", "terminated", "signum", "expired"}, name="task_revoked")
+"""Sent when a task is revoked or has expired, in the main process of the worker.
+
+The sender is the task.
+
+Arguments:
+    request: The request of the task.
+    terminated: Whether the task was terminated.
+    signum: The signal that terminated it, or None.
+    expired: Whether it had expired.
+"""
+
+task_rejected = Signal({"message", "exc"}, name="task_rejected")
+"""Sent when a worker gets a message that it cannot make a task of, in its main process.
+
+The sender is the consumer.
+
+Arguments:
+    message: The message.
+    exc: The exception that was raised, or None.
+"""
+
+task_unknown = Signal({"message", "exc", "name", "id"}, name="task_unknown")
+"""Sent when a worker gets a task that is not registered, in its main process.
+
+The sender is the consumer.
+
+Arguments:
+    message: The message.
+    exc: The exception that was raised.
+    name: The name of the task.
+    id: The id of the task.
+"""
+
+# The worker
+
+celeryd_init = Signal({"instance", "conf", "options"}, name="celeryd_init")
+"""Sent first of all when a worker starts, before it is configured, in its main process.
+
+The sender is the host name of the worker, so that one worker can be configured.
+
+Arguments:
+    instance: The worker, a `celery.apps.worker.Worker`.
+    conf: The configuration of the app.
+    options: The options of the command line, a dict.
+"""
+
+celeryd_after_setup = Signal({"instance", "conf"}, name="celeryd_after_setup")
+"""Sent when a worker is set up and before it runs, in its main process.
+
+The sender is the host name of the worker.
+
+Arguments:
+    instance: The worker, a `celery.apps.worker.Worker`.
+    conf: The configuration of the app.
+"""
+
+import_modules = Signal(name="import_modules")
+"""Sent when an app imports its task modules, in every process that does so.
+
+The sender is the app.  An exception that a receiver raises is raised again.
+"""
+
+worker_init = Signal(name="worker_init")
+"""Sent before a worker starts, in its main process.
+
+The sender is the worker.
+"""
+
+worker_before_create_process = Signal(name="worker_before_create_process")
+"""Sent before the pool makes a new process, in the main process of the worker.
+
+The sender is the pool.
+"""
+
+worker_process_init = Signal(name="worker_process_init")
+"""Sent when a process of the pool starts, in that process.
+
+The sender is the host name of the worker (None before Celery 5.7).  Receivers must not block for
+more than four seconds: the pool takes the process for dead.
+"""
+
+worker_process_shutdown = Signal(name="worker_process_shutdown")
+"""Sent when a process of the pool is about to exit, in that process; it may be killed first.
+
+The sender is the host name of the worker (None before Celery 5.7).
+
+Arguments:
+    pid: The id of the process.
+    exitcode: The exit code that it is going to have.
+"""
+
+worker_ready = Signal(name="worker_ready")
+"""Sent when a worker is ready to take tasks, in its main process.
+
+The sender is the consumer.
+"""
+
+worker_shutdown = Signal(name="worker_shutdown")
+"""Sent when a worker is about to shut down, in its main process.
+
+The sender is the worker.
+"""
+
+worker_shutting_down = Signal(name="worker_shutting_down")
+"""Sent when a worker begins to shut down, in its main process, inside an OS signal handler.
+
+The sender is the host name of the worker.
+
+Arguments:
+    sig: The name of the OS signal that was received.
+    how: How it shuts down: ``"Warm"`` or ``"Cold"``.
+    exitcode: The exit code that it is going to have.
+"""
+
+heartbeat_sent = Signal(name="heartbeat_sent")
+"""Sent when a worker has sent a heartbeat event, in its main process.
+
+The sender is the `celery.worker.heartbeat.Heart`.
+"""
+
+# Logging
+
+setup_logging = Signal({"loglevel", "logfile", "format", "colorize"}, name="setup_logging")
+"""Sent instead of setting up logging, if there is a receiver, in every process that does so.
+
+The sender is None.  An exception that a receiver raises is raised again.
+
+Arguments:
+    loglevel: The level that was asked for.
+    logfile: The file that was asked for.
+    format: The format of a log line.
+    colorize: Whether to use colours, or None.
+"""
+
+after_setup_logger = Signal(
+    {"logger", "loglevel", "logfile", "format", "colorize"},
+    name="after_setup_logger",
+)
+"""Sent when every logger but that of the tasks is set up, in the process that did so.
+
+The sender is None.
+
+Arguments:
+    logger: The logger.
+    loglevel: Its level.
+    logfile: The file that was asked for.
+    format: The format of a log line.
+    colorize: Whether to use colours, or None.
+"""
+
+after_setup_task_logger = Signal(
+    {"logger", "loglevel", "logfile", "format", "colorize"},
+    name="after_setup_task_logger",
+)
+"""Sent when the logger of the tasks is set up, in the process that did so.
+
+The sender is None.
+
+Arguments:
+    logger: The logger.
+    loglevel: Its level.
+    logfile: The file that was asked for.
+    format: The format of a log line.
+    colorize: Whether to use colours, or None.
+"""
+
+# Beat
+
+beat_init = Signal(name="beat_init")
+"""Sent when ``celery beat`` starts, standalone or embedded, in its process.
+
+The sender is the `celery.beat.Service`.
+"""
+
+beat_embedded_init = Signal(name="beat_embedded_init")
+"""Sent after `beat_init` when beat is embedded in a worker, in beat's process.
+
+The sender is the `celery.beat.Service`.
+"""
+
+# Eventlet
+
+eventlet_pool_started = Signal(name="eventlet_pool_started")
+"""Sent when an eventlet pool has started, in the process of the worker.
+
+The sender is the pool.
+"""
+
+eventlet_pool_preshutdown = Signal(name="eventlet_pool_preshutdown")
+"""Sent when a worker shuts down, before its eventlet pool is waited for, in that process.
+
+The sender is the pool.
+"""
+
+eventlet_pool_postshutdown = Signal(name="eventlet_pool_postshutdown")
+"""Sent when an eventlet pool has stopped, in the process of the worker.
+
+The sender is the pool.
+"""
+
+eventlet_pool_apply = Signal({"target", "args", "kwargs"}, name="eventlet_pool_apply")
+"""Sent when a task is given to an eventlet pool, in the process of the worker.
+
+The sender is the pool.
+
+Arguments:
+    target: The function to call.
+    args: Its positional arguments.
+    kwargs: Its keyword arguments.
+"""
+
+# Commands
+
+user_preload_options = Signal({"app", "options"}, name="user_preload_options")
+"""Sent when a command of Celery has parsed its command line, in the process of the command.
+
+The sender is the command.
+
+Arguments:
+    app: The app.
+    options: The values of the app's own preload options, a dict.
+"""
+
+
+def _install() -> None:
+    try:
+        import celery  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "celery":
+            raise
+        return
+    from fastsig.celery import install  # noqa: PLC0415
+
+    install()
+
+
+if switch("FASTSIG_CELERY", default=True):
+    _install()
