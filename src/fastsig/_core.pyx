@@ -239,7 +239,7 @@ cdef class Dispatcher:
     cdef dict senders       # {sender key: what keeps the key this sender's own}
     cdef dict places        # {sender key: the indexes of its entries}
     cdef dict routes        # {sender key: Route}, as far as they were needed, or None
-    cdef Route sole         # the only route of a signal to which no sender is connected, or None
+    cdef Route sole         # the route of everybody, if it is watched and the only one, or None
 
     def __cinit__(self, *args, **kwargs):
         self.senders = {}
@@ -369,7 +369,9 @@ cdef class Dispatcher:
             places = {ANY: []}
             for place, ((_, sender_key), _) in enumerate(live):
                 places.setdefault(sender_key, []).append(place)
-            sole = Route([reference for _, reference in live]) if len(places) == 1 else None
+            sole = None
+            if self.watched and len(places) == 1:
+                sole = Route([reference for _, reference in live])
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
             old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
@@ -469,6 +471,8 @@ cdef class Dispatcher:
                 self.refresh()
             if self.sole is not None:
                 return self.sole
+            if len(self.places) == 1:
+                return self.route(ANY)
             if PyUnicode_CheckExact(<object>sender):
                 sender_key = <object>sender
             else:

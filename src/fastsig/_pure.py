@@ -288,6 +288,8 @@ class Dispatcher:
             routes = Routes(state, edit, live)
             if state is self._version.state and edit is self._edit:
                 break
+        if self._index is not None and (self._index[0] is not state or not self._watched):
+            self._index = None
         if len(live) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in live})
         for sender_key in self._senders.keys() - senders:
@@ -346,10 +348,15 @@ class Dispatcher:
 
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
-        entry = self._indexed().pop(keys, None)
+        index = self._indexed()
+        twice = len(index) != len(self._table)  # something was added twice, outside
+        entry = index.pop(keys, None)
         if entry is None:
             return False
-        self._discard({id(entry)})
+        if twice:
+            del self._table[[keys for keys, _ in self._table].index(keys)]
+        else:
+            self._discard({id(entry)})
         if keys[1] in self._senders and all(
             sender_key != keys[1] for (_, sender_key), _ in list(self._table)
         ):

@@ -1,0 +1,253 @@
+"""Runs Celery's own tests against a Celery that dispatches through fastsig.
+
+    python tests/celery_suite.py [--celery 5.7.0] [PATH ...]
+
+Celery's source distribution, a virtual environment with it and with fastsig: all of that goes to
+a temporary folder.  The tests run once with Celery as it is, and then with each core of fastsig,
+imported before Celery and after it.  The exit status is 1 if a test has another outcome than with
+Celery as it is, unless that is a failure.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TESTS = ("t/unit/utils/test_dispatcher.py", "t/unit/tasks/test_trace.py", "t/unit/app/test_amqp.py")
+
+# What Celery's conftest, and its tests but those of the backends, need of its test requirements.
+NEEDED = {"freezegun", "mock", "pytest", "pytest-click", "pytest-subtests", "pytest-timeout"}
+
+COMBINATIONS = {
+    "compiled core, before Celery": ("before", "0"),
+    "compiled core, after Celery": ("after", "0"),
+    "pure core, before Celery": ("before", "1"),
+    "pure core, after Celery": ("after", "1"),
+}
+
+PLUGIN = '''
+"""Imports fastsig when it is told to, and writes down the outcome of every test."""
+
+import json
+import os
+import sys
+from importlib import import_module
+
+IMPORT = os.environ["SUITE_IMPORT"]
+
+CELERY_MODULES = (
+    *("app", "app.amqp", "app.base", "app.log", "app.trace", "worker.heartbeat", "worker.request"),
+    *("concurrency", "concurrency.asynpool", "concurrency.prefork", "concurrency.solo"),
+    "concurrency.thread",
+)
+
+OUTCOMES = ["passed", "skipped", "xfailed", "xpassed", "failed"]  # the last one that occurs counts
+
+results = {}
+
+if IMPORT == "before":
+    assert not [name for name in sys.modules if name.split(".")[0] == "celery"]
+if IMPORT == "after":
+    for name in CELERY_MODULES:
+        import_module("celery." + name)
+if IMPORT != "stock":
+    import fastsig.signals
+
+
+def check_imports():
+    """Assert that the right Celery is tested, and that it dispatches as it should."""
+    import celery.signals
+
+    assert celery.__version__ == os.environ["SUITE_CELERY"], celery.__version__
+    assert celery.__file__.startswith(sys.prefix), celery.__file__
+    if IMPORT == "stock":
+        assert not [name for name in sys.modules if name.split(".")[0] == "fastsig"]
+        return
+    import fastsig.celery
+
+    assert fastsig.__file__.startswith(sys.prefix), fastsig.__file__
+    assert fastsig.compiled is (os.environ["FASTSIG_NO_EXTENSIONS"] == "0")
+    assert fastsig.celery.installed()
+    assert celery.signals.task_prerun is fastsig.signals.task_prerun
+
+
+def pytest_collection_finish(session):
+    check_imports()
+    for module in {item.module for item in session.items}:
+        tested = getattr(module, "Signal", None)
+        if getattr(tested, "__name__", None) == "Signal":  # not one of a test's own making
+            expected = "celery.utils.dispatch.signal" if IMPORT == "stock" else "fastsig.celery"
+            assert tested.__module__ == expected, (module, tested)
+
+
+def add(test, outcome, error):
+    results[test] = max(
+        results.get(test, ("passed", "")),
+        (outcome, error),
+        key=lambda result: OUTCOMES.index(result[0]),
+    )
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        add(report.nodeid, "failed", last_line(report))
+
+
+def pytest_runtest_logreport(report):
+    if report.outcome in ("passed", "failed", "skipped"):  # not "rerun"
+        expected = hasattr(report, "wasxfail")
+        others = {"passed": "xpassed", "skipped": "xfailed"} if expected else {}
+        outcome = others.get(report.outcome, report.outcome)
+        add(report.nodeid, outcome, last_line(report) if outcome == "failed" else "")
+
+
+def last_line(report):
+    """Return the last line of what was raised."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash else str(report.longrepr)
+    return (text.strip().splitlines() or [""])[-1]
+
+
+def pytest_sessionfinish(session):
+    check_imports()
+    with open(os.environ["SUITE_RESULTS"], "w") as file:
+        json.dump(results, file)
+'''
+
+
+def run(*command, **options):
+    """Run a command whose output matters only if it fails; then exit."""
+    done = output(command, **options)
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nfailed: {' '.join(map(str, command))}")
+
+
+def output(command, **options):
+    """Run a command; return its exit status and what it wrote, as `subprocess.run` does."""
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.run(command, check=False, **both, **options)
+
+
+def fetch(version, folder):
+    """Return Celery's source distribution, and the folder that it is unpacked in."""
+    command = ("pip", "download", "--no-deps", "--no-binary=celery", f"--dest={folder}")
+    run(sys.executable, "-m", *command, f"celery=={version}")
+    archive = folder / f"celery-{version}.tar.gz"
+    shutil.unpack_archive(archive, folder, filter="data")
+    unpacked = folder / f"celery-{version}"
+    # The tests would import this one instead of the one that is installed.
+    shutil.rmtree(unpacked / "celery")
+    return archive, unpacked
+
+
+def requirements(unpacked):
+    """Return what to give to pip so that it installs what Celery's tests need."""
+    lines = (unpacked / "requirements/test.txt").read_text().splitlines()
+    extra = unpacked / "requirements/extras/pydantic.txt"
+    return [
+        *(line for line in lines if re.match(r"[\w-]*", line)[0] in NEEDED),
+        *(["-r", extra] if extra.is_file() else []),
+    ]
+
+
+def environment(folder, archive, unpacked):
+    """Return the Python of a new virtual environment with Celery, fastsig, and pytest."""
+    run(sys.executable, "-m", "venv", folder / "venv")
+    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    sources = folder / "fastsig"  # a copy, because building leaves files
+    ignored = shutil.ignore_patterns("*.c", "*.so", "*.pyd", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT / "src", sources / "src", ignore=ignored)
+    for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, sources)
+    run(
+        *(python, "-m", "pip", "install", archive, sources, *requirements(unpacked)),
+        env={**variables(), "FASTSIG_REQUIRE_EXTENSIONS": "1"},
+    )
+    return python
+
+
+def variables():
+    """Return the environment variables, without those that would change what is tested."""
+    kept = os.environ.items()
+    return {k: v for k, v in kept if not k.startswith(("FASTSIG_", "PYTHON", "PYTEST_", "CELERY_"))}
+
+
+def outcomes(python, unpacked, tests, when, pure):
+    """Run the tests; return ``{test: (outcome, last line of the error)}``."""
+    results = unpacked.parent / "results.json"
+    results.unlink(missing_ok=True)
+    plugin = unpacked.parent / "plugin"
+    plugin.mkdir(exist_ok=True)
+    (plugin / "suite_plugin.py").write_text(PLUGIN)
+    done = output(
+        (
+            *(python, "-m", "pytest", "-q", "-p", "suite_plugin", "-p", "no:cacheprovider"),
+            *("--rootdir=.", "--continue-on-collection-errors", "--timeout=300", *tests),
+        ),
+        cwd=unpacked,
+        env={
+            **variables(),
+            "FASTSIG_CELERY": "0" if when == "stock" else "1",
+            "FASTSIG_NO_EXTENSIONS": pure,
+            "PYTHONPATH": str(plugin),
+            "SUITE_CELERY": unpacked.name.partition("-")[2],
+            "SUITE_IMPORT": when,
+            "SUITE_RESULTS": str(results),
+        },
+    )
+    if done.returncode not in (0, 1) or not results.is_file():
+        sys.exit(f"{done.stdout}\npytest did not run to its end")
+    return json.loads(results.read_text())
+
+
+def summary(name, results):
+    """Return a line about the outcomes of one run."""
+    counts = [outcome for outcome, _ in results.values()]
+    return (
+        f"{name:30}{len(counts):6} run{counts.count('passed'):6} passed"
+        f"{counts.count('failed'):4} failed"
+    )
+
+
+def compare(name, stock, results):
+    """Print how the outcomes differ from those of stock; return whether any is a change to fear."""
+    missing = ("not run", "")
+    pairs = {test: (stock.get(test, missing), results.get(test, missing)) for test in stock}
+    pairs.update({test: (missing, results[test]) for test in results if test not in stock})
+    different = {test: pair for test, pair in pairs.items() if pair[0][0] != pair[1][0]}
+    print(f"{summary(name, results)}{len(different):4} different", flush=True)
+    for test, ((before, _), (after, error)) in different.items():
+        print(f"    {test}: {before} -> {after}  {error}", flush=True)
+    return any(before != "failed" for (before, _), _ in different.values())
+
+
+def main():
+    """Run the tests as the command line asks; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--celery", default="5.7.0", metavar="VERSION")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="of t/unit; default: signals'")
+    options = parser.parse_args()
+    tests = options.paths or TESTS
+
+    with TemporaryDirectory(prefix="celery-suite-") as name:
+        folder = Path(name).resolve()
+        archive, unpacked = fetch(options.celery, folder)
+        python = environment(folder, archive, unpacked)
+        stock = outcomes(python, unpacked, tests, "stock", "0")
+        print(summary(f"Celery {options.celery} as it is", stock), flush=True)
+        changes = [
+            compare(name, stock, outcomes(python, unpacked, tests, *how))
+            for name, how in COMBINATIONS.items()
+        ]
+    return int(any(changes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Every test that asks for a core runs on both: the compiled one, and the one in plain Python.
+
+A missing compiled core fails the run; ``--core pure`` is how to do without it on purpose.
+"""
+
+import gc
+import importlib
+import os
+import sys
+from collections import Counter
+
+import pytest
+
+CORES = ("compiled", "pure")
+
+
+def load(core):
+    """Import fastsig anew, on the given core; return the package."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fastsig"]:
+        del sys.modules[name]
+    os.environ["FASTSIG_CELERY"] = "0"  # tests that are about Celery run in other processes
+    for name, core_of in (("NO", "pure"), ("REQUIRE", "compiled")):
+        os.environ[f"FASTSIG_{name}_EXTENSIONS"] = "1" if core == core_of else "0"
+    package = importlib.import_module("fastsig")
+    assert package.compiled is (core == "compiled")
+    return package
+
+
+def pytest_addoption(parser):
+    parser.addoption("--core", choices=CORES, help="run on this core only")
+
+
+def pytest_generate_tests(metafunc):
+    if "core" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--core")
+        metafunc.parametrize("core", [only] if only else CORES, scope="session")
+
+
+@pytest.fixture(scope="session")
+def fastsig(core):
+    """The package, on one core and then on the other."""
+    return load(core)
+
+
+@pytest.fixture
+def Signal(fastsig):
+    return fastsig.Signal
+
+
+@pytest.fixture
+def signal(Signal):
+    return Signal(name="test", providing_args=["value"])
+
+
+@pytest.fixture
+def environment(core):
+    """The environment of another process that is to run on the same core."""
+    return {
+        **os.environ,
+        "FASTSIG_NO_EXTENSIONS": "1" if core == "pure" else "0",
+        "FASTSIG_REQUIRE_EXTENSIONS": "1" if core == "compiled" else "0",
+        "FASTSIG_CELERY": "1",
+        "PYTHONWARNINGS": "default",
+    }
+
+
+@pytest.fixture
+def collect():
+    """Collect garbage until there is none (PyPy needs more than one go)."""
+
+    def collect():
+        for _ in range(3):
+            gc.collect()
+
+    return collect
+
+
+def pytest_terminal_summary(terminalreporter):
+    ran = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for core in CORES:
+                parameters = report.nodeid.partition("[")[2].rstrip("]").split("-")
+                ran[core, outcome] += report.when == "call" and core in parameters
+    for core in CORES:
+        terminalreporter.write_line(
+            f"on the {core} core: {ran[core, 'passed']} passed, {ran[core, 'failed']} failed"
+        )

@@ -1,0 +1,429 @@
+"""Lifetimes: what a signal keeps alive, and what it leaves behind."""
+
+import functools
+import gc
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+import weakref
+
+import pytest
+
+
+class Listener:
+    def method(self, **kwargs):
+        return "method"
+
+    def __call__(self, **kwargs):
+        return "called"
+
+
+def make(shape):
+    """Return a receiver, and what keeps it alive."""
+    if shape == "function":
+        receiver = lambda **kwargs: None  # noqa: E731
+        return receiver, receiver
+    if shape == "partial":
+        receiver = functools.partial(print)
+        return receiver, receiver
+    listener = Listener()
+    return (listener.method if shape == "method" else listener), listener
+
+
+SHAPES = ["function", "partial", "method", "object"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+class TestReceivers:
+    def test_weak_by_default(self, signal, collect, shape):
+        receiver, owner = make(shape)
+        signal.connect(receiver)
+        assert len(signal.send(None)) == 1
+        dead = weakref.ref(owner)
+        del receiver, owner
+        collect()
+        assert dead() is None
+        assert signal.send(None) == []
+        assert signal.receivers == []
+
+    def test_strong_if_asked(self, signal, collect, shape):
+        receiver, owner = make(shape)
+        signal.connect(receiver, weak=False)
+        alive = weakref.ref(owner)
+        del receiver, owner
+        collect()
+        assert len(signal.send(None)) == 1
+        signal.receivers[:] = []
+        signal.send(None)
+        collect()
+        assert alive() is None
+
+    def test_the_dead_are_purged_by_whatever_comes_next(self, signal, collect, shape):
+        for operation in (
+            lambda: signal.send(None),
+            signal.has_listeners,
+            lambda: signal.disconnect(print),
+            lambda: signal.connect(test_callback_of_a_weak_reference),
+        ):
+            receiver, owner = make(shape)
+            signal.connect(receiver)
+            del receiver, owner
+            collect()
+            operation()
+            signal.disconnect(test_callback_of_a_weak_reference)
+            assert signal.receivers == []
+
+    def test_in_a_cycle_with_the_signal(self, Signal, collect, shape):
+        signal = Signal()
+        receiver, owner = make(shape)
+        for weak in (True, False):
+            signal.connect(receiver, weak=weak, dispatch_uid=str(weak))
+        if shape != "partial":
+            owner.signal = signal
+        signal.send(None)
+        dead = [weakref.ref(owner), weakref.ref(signal)]
+        del receiver, owner, signal
+        collect()
+        assert [reference() for reference in dead] == [None, None]
+
+
+def test_a_method_dies_with_its_function(signal, collect):
+    class Changing:
+        pass
+
+    def first(self, **kwargs):
+        return 1
+
+    Changing.method = first
+    listener = Changing()
+    signal.connect(listener.method)
+    assert [response for _, response in signal.send(None)] == [1]
+    Changing.method = None
+    del first
+    collect()
+    assert signal.send(None) == []
+    assert signal.receivers == []
+
+
+def test_a_signal_dies_without_the_collector(Signal):
+    if not hasattr(sys, "getrefcount"):
+        pytest.skip("this interpreter does not count references")
+    signal = Signal()
+    listener = Listener()
+    signal.connect(listener.method)
+    signal.connect(listener, sender=listener)
+    signal.send(listener, value=1)
+    dead = weakref.ref(signal)
+    gc.disable()
+    try:
+        del signal
+        assert dead() is None
+    finally:
+        gc.enable()
+
+
+def test_a_signal_that_dies_while_it_sends(Signal):
+    signals = [Signal()]
+
+    def receiver(**kwargs):
+        signals.clear()
+        gc.collect()
+        return 1
+
+    signals[0].connect(receiver)
+    assert signals[0].send(None) == [(receiver, 1)]
+
+
+def test_callback_of_a_weak_reference(signal):
+    """A callback that uses the signal while its receiver dies."""
+    seen = []
+    for _ in range(50):
+        listener = Listener()
+
+        def callback(reference, seen=seen):
+            signal.connect(test_callback_of_a_weak_reference, sender="s")
+            seen.append(signal.send(None))
+            signal.disconnect(test_callback_of_a_weak_reference, sender="s")
+
+        reference = weakref.ref(listener, callback)
+        signal.connect(listener.method)
+        del listener
+        del reference
+    gc.collect()
+    assert signal.send(None) == []
+    assert all(result == [] for result in seen)
+
+
+def test_finalizer_that_uses_the_signal(signal, collect):
+    """Celery and Django hang here: their lock is held when the collector runs ``__del__``."""
+
+    def handler(**kwargs):
+        return 1
+
+    class Noisy:
+        def __init__(self):
+            self.me = self  # only the collector frees it
+
+        def __del__(self):
+            signal.disconnect(handler, sender="d")
+            signal.connect(handler, sender="d")
+            signal.send("d")
+
+        def method(self, **kwargs):
+            return 2
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(300):
+            noisy = Noisy()
+            signal.connect(noisy.method)
+            signal.send(None, value=1)
+    finally:
+        gc.set_threshold(*threshold)
+    del noisy
+    collect()
+    assert len(signal.send("d")) == 1
+    assert signal.send(None) == []
+    assert len(signal.receivers) == 1
+
+
+def test_receivers_that_are_freed_by_changing_the_table(signal):
+    """The last reference to a receiver is the table's, and its ``__del__`` uses the signal."""
+    seen = []
+
+    class Noisy:
+        def __call__(self, **kwargs):
+            pass
+
+        def __del__(self):
+            signal.connect(test_a_method_dies_with_its_function)
+            seen.append(len(signal.send("other")))
+            signal.disconnect(test_a_method_dies_with_its_function)
+
+    for change in (
+        lambda: signal.disconnect(dispatch_uid="uid"),
+        lambda: signal.receivers.clear(),
+        lambda: setattr(signal, "receivers", []),
+        lambda: signal.receivers.pop(),
+    ):
+        signal.connect(Noisy(), weak=False, dispatch_uid="uid")
+        signal.send(None)
+        change()
+        signal.send(None)
+        gc.collect()
+        assert signal.receivers == []
+    assert len(seen) == 4
+
+
+class TestNoGrowth:
+    """Neither sends nor connections leave anything behind."""
+
+    def grown(self, work, warm_up=300, times=3000):
+        for _ in range(warm_up):
+            work()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(warm_up):
+                work()
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(times):
+                work()
+            gc.collect()
+            return (tracemalloc.get_traced_memory()[0] - before) / times
+        finally:
+            tracemalloc.stop()
+
+    def test_sends(self, signal):
+        listener = Listener()
+        signal.connect(listener.method)
+        signal.connect(listener)
+        assert self.grown(lambda: signal.send("s", value=1)) < 1
+
+    def test_call_shapes(self, signal):
+        signal.connect(Listener(), weak=False)
+        names = iter(range(10**9))
+        assert self.grown(lambda: signal.send("s", **{f"name{next(names)}": 1})) < 1
+
+    def test_senders(self, signal):
+        signal.connect(Listener(), weak=False, sender="s")
+        signal.connect(Listener(), weak=False)
+        assert self.grown(lambda: signal.send(Listener())) < 1
+        names = iter(range(10**9))
+        assert self.grown(lambda: signal.send(f"sender{next(names)}")) < 1
+
+    @pytest.mark.parametrize("sender", [None, "s", Listener, object], ids=str)
+    def test_connecting_and_disconnecting(self, signal, sender):
+        listener = Listener()
+
+        def work():
+            new = sender() if isinstance(sender, type) else sender
+            signal.connect(listener.method, sender=new)
+            signal.send(new)
+            assert signal.disconnect(listener.method, sender=new)
+
+        assert self.grown(work) < 1
+
+    def test_dying_receivers(self, signal):
+        def work():
+            listener = Listener()
+            signal.connect(listener.method, sender=listener)
+            signal.send(listener)
+
+        assert self.grown(work) < 1
+
+    def test_failing_receivers(self, signal):
+        @signal.connect
+        def bad(value):
+            raise ValueError(value)
+
+        type(signal)._logger.disabled = True
+        try:
+            assert self.grown(lambda: signal.send(None, value="x" * 1000), times=1000) < 4
+        finally:
+            type(signal)._logger.disabled = False
+
+    def test_allocated_blocks(self, signal):
+        if not hasattr(sys, "getallocatedblocks"):
+            pytest.skip("this interpreter does not count blocks")
+        listener = Listener()
+        signal.connect(listener.method)
+
+        def blocks():
+            for _ in range(2000):
+                signal.send("s", value=1)
+            gc.collect()
+            return sys.getallocatedblocks()
+
+        blocks()
+        assert abs(blocks() - blocks()) < 50
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_while_threads_use_the_signal(environment):
+    """A forked child never hangs, whatever the threads of its parent were doing."""
+    program = """
+import gc, os, sys, threading, time
+from fastsig import Signal
+
+signal, stop = Signal(), False
+
+class Listener:
+    def method(self, **kwargs):
+        pass
+
+def work(n):
+    while not stop:
+        listener = Listener()
+        signal.connect(listener.method, sender=n)
+        signal.send(n, value=1)
+        signal.disconnect(listener.method, sender=n)
+        signal.send(None)
+
+threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(4)]
+for thread in threads:
+    thread.start()
+sys.setswitchinterval(1e-6)
+for i in range(100):
+    pid = os.fork()
+    if not pid:
+        def handler(**kwargs):
+            return 1
+        signal.connect(handler)
+        fine = any(response == 1 for _, response in signal.send("child", value=2))
+        os._exit(0 if fine and signal.disconnect(handler) else 1)
+    deadline = time.monotonic() + 20
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert status == 0, status
+            break
+        if time.monotonic() > deadline:
+            os.kill(pid, 9)
+            sys.exit("a child hangs")
+        time.sleep(0.0005)
+stop = True
+for thread in threads:
+    thread.join()
+"""
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], env=environment, check=True, timeout=120
+    )
+
+
+def test_threads(signal):
+    """What is stably connected is called exactly once by every send, whatever else goes on."""
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    problems, stop = [], threading.Event()
+    stable = [functools.partial(lambda n, **kwargs: n, n) for n in range(5)]
+    for receiver in stable:
+        signal.connect(receiver)
+
+    def change():
+        while not stop.is_set():
+            listener = Listener()
+            signal.connect(listener.method)
+            signal.connect(listener, sender=listener)
+            signal.send(listener)
+            signal.disconnect(listener.method)
+            del listener
+
+    def send(name):
+        while not stop.is_set():
+            got = [response for _, response in signal.send(None, **{name: 1})]
+            if [response for response in got if isinstance(response, int)] != list(range(5)):
+                problems.append(got)
+
+    targets = [change, change, lambda: send("a"), lambda: send("b")]
+    threads = [threading.Thread(target=target) for target in targets]
+    try:
+        for thread in threads:
+            thread.start()
+        stop.wait(2)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        sys.setswitchinterval(switch)
+    assert not problems
+    assert not any(thread.is_alive() for thread in threads)
+    gc.collect()
+    signal.send(None)
+    assert len(signal.receivers) == len(stable)
+
+
+def test_interpreter_exit_in_the_middle_of_a_send(environment):
+    program = """
+import sys, threading
+from fastsig import Signal
+
+signal = Signal()
+
+class Noisy:
+    def __del__(self):
+        signal.send("end")
+
+    def method(self, **kwargs):
+        if kwargs["sender"] == "exit":
+            threading.Thread(target=forever, daemon=True).start()
+            sys.exit(3)
+
+def forever():
+    while True:
+        signal.send("more")
+
+noisy = Noisy()
+noisy.me = noisy
+signal.connect(noisy.method)
+signal.send("exit")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=False, timeout=60
+    )
+    assert done.returncode == 3

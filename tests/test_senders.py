@@ -1,0 +1,291 @@
+"""Senders: how they are told apart, and that none is taken for another."""
+
+import functools
+
+import pytest
+
+
+def handler(**kwargs):
+    return "handler"
+
+
+class Plain:
+    pass
+
+
+class Unweak:
+    __slots__ = ()
+
+
+class Unhashable:
+    __hash__ = None
+
+
+class Proxy:
+    """As Celery's and werkzeug's proxies: an object of another class, with a way to its target."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def _get_current_object(self):
+        return self.target
+
+
+def called(signal, sender):
+    return len(signal.send(sender))
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("connected", "same", "other"),
+        [
+            ("task.name", "".join(["task", ".name"]), "task.other"),
+            (b"task", bytes(bytearray(b"task")), b"other"),
+            ("", "".join([]), " "),
+        ],
+    )
+    def test_str_and_bytes_by_value(self, signal, connected, same, other):
+        signal.connect(handler, sender=connected)
+        assert called(signal, same) == 1
+        assert called(signal, other) == called(signal, None) == 0
+        assert signal.disconnect(handler, sender=same)
+
+    def test_str_subclass_by_value(self, signal):
+        class Name(str):
+            __slots__ = ()
+
+            def __eq__(self, other):
+                raise RuntimeError
+
+            __hash__ = None
+
+        signal.connect(handler, sender=Name("task"))
+        assert called(signal, "task") == called(signal, Name("task")) == 1
+        assert called(signal, Name("other")) == 0
+
+    def test_equal_objects_are_not_the_same(self, signal):
+        class Equal:
+            def __eq__(self, other):
+                return True
+
+            def __hash__(self):
+                return 1
+
+        first, second = Equal(), Equal()
+        signal.connect(handler, sender=first)
+        assert called(signal, first) == 1
+        assert called(signal, second) == 0
+
+    @pytest.mark.parametrize("sender", [[], {}, Unhashable(), set()])
+    def test_unhashable(self, signal, sender):
+        assert called(signal, sender) == 0
+        signal.connect(handler)
+        assert called(signal, sender) == 1
+        signal.connect(handler, sender=sender)
+        assert called(signal, sender) == 2
+        assert called(signal, type(sender)()) == 1
+        assert signal.disconnect(handler, sender=sender)
+
+    def test_none_reaches_those_who_take_any(self, signal):
+        signal.connect(handler)
+        signal.connect(handler, sender="s")
+        assert called(signal, None) == 1
+
+    def test_bound_methods(self, signal):
+        class Owner:
+            def method(self):
+                pass
+
+        first, second = Owner(), Owner()
+        signal.connect(handler, sender=first.method)
+        assert called(signal, first.method) == 1
+        assert called(signal, second.method) == 0
+        assert signal.disconnect(handler, sender=first.method)
+
+    def test_senders_that_lie(self, signal):
+        class Liar:
+            __class__ = str
+
+        class Worse:
+            @property
+            def __class__(self):
+                raise RuntimeError
+
+            def __getattribute__(self, name):
+                raise RuntimeError(name)
+
+            def __eq__(self, other):
+                raise RuntimeError
+
+            def __hash__(self):
+                raise RuntimeError
+
+        for sender in (Liar(), Worse()):
+            signal.connect(handler, sender=sender)
+            assert called(signal, sender) == 1
+            assert called(signal, type(sender)()) == 0
+            assert signal.disconnect(handler, sender=sender)
+
+    def test_use_caching_changes_nothing(self, Signal):
+        signal = Signal(use_caching=True)
+        signal.connect(handler, sender="s")
+        assert called(signal, "s") == 1
+        assert called(signal, None) == called(signal, []) == 0
+
+
+class TestProxies:
+    def test_a_proxy_stands_for_its_target(self, signal):
+        target = Plain()
+        signal.connect(handler, sender=Proxy(target))
+        assert called(signal, target) == called(signal, Proxy(target)) == 1
+        assert called(signal, Proxy(Plain())) == 0
+        assert signal.disconnect(handler, sender=target)
+
+    def test_target_may_change(self, signal):
+        first, second = Plain(), Plain()
+        proxy = Proxy(first)
+        signal.connect(handler, sender=first)
+        assert called(signal, proxy) == 1
+        proxy.target = second
+        assert called(signal, proxy) == 0
+
+    def test_the_receiver_gets_the_proxy(self, signal):
+        proxy = Proxy("name")
+        seen = []
+        receiver = signal.connect(lambda sender: seen.append(sender), sender="name", weak=False)
+        assert receiver
+        signal.send(proxy)
+        assert seen == [proxy]
+
+    def test_unbound(self, signal):
+        class Unbound:
+            def _get_current_object(self):
+                raise RuntimeError("not bound")
+
+        assert called(signal, Unbound()) == 0
+        signal.connect(handler, sender="s")
+        with pytest.raises(RuntimeError, match="not bound"):
+            signal.send(Unbound())
+
+    def test_celery_and_werkzeug(self, signal):
+        local = pytest.importorskip("celery.local")
+        target = Plain()
+        signal.connect(handler, sender=target)
+        assert called(signal, local.Proxy(lambda: target)) == 1
+
+    def test_promise_connects_when_it_is_evaluated(self, signal):
+        local = pytest.importorskip("celery.local")
+        target = Plain()
+        promise = local.PromiseProxy(lambda: target)
+        assert signal.connect(handler, sender=promise) is handler
+        assert signal.receivers == []
+        assert called(signal, target) == 0
+        promise.__evaluate__()
+        assert called(signal, target) == called(signal, promise) == 1
+        signal.connect(handler, sender=promise)
+        assert called(signal, target) == 1
+        assert signal.disconnect(handler, sender=promise)
+
+    def test_bad_input_for_a_promise_is_refused_at_once(self, signal):
+        local = pytest.importorskip("celery.local")
+        promise = local.PromiseProxy(Plain)
+        with pytest.raises(TypeError, match="cannot be weakly referenced"):
+            signal.connect(Unweak.__init__, sender=promise)
+
+
+class TestIdReuse:
+    """No sender receives what was connected for a dead one that had the same `id`."""
+
+    @pytest.mark.parametrize("form", ["object", "method"])
+    def test_fresh_senders_after_a_dead_one(self, signal, collect, form):
+        class Sender:
+            def method(self):
+                pass
+
+        def sender():
+            new = Sender()
+            return new.method if form == "method" else new
+
+        reused = 0
+        for _ in range(200):
+            one = sender()
+            signal.connect(handler, sender=one)
+            address = id(getattr(one, "__self__", one))
+            del one
+            for _ in range(20):
+                another = sender()
+                reused += id(getattr(another, "__self__", another)) == address
+                assert called(signal, another) == 0
+                assert not signal.has_listeners(another)
+        collect()
+        assert called(signal, None) == 0
+        assert signal.receivers == []
+        assert reused or not hasattr(__import__("sys"), "getrefcount")
+
+    def test_the_new_sender_can_be_connected(self, signal):
+        for _ in range(1000):
+            sender = Plain()
+            signal.connect(handler, sender=sender)
+            assert called(signal, sender) == 1
+            assert len(signal.receivers) == 1
+            del sender
+
+    def test_a_sender_without_weak_references_lives_on(self, signal, collect):
+        sender = Unweak()
+        signal.connect(handler, sender=sender)
+        address = id(sender)
+        del sender
+        collect()
+        others = [Unweak() for _ in range(100)]
+        assert address not in map(id, others)
+        assert sum(called(signal, other) for other in others) == 0
+
+    def test_until_it_is_disconnected(self, signal):
+        class Part:
+            pass
+
+        class Sender:
+            __slots__ = ("part",)
+
+        import weakref
+
+        sender = Sender()
+        sender.part = Part()
+        alive = weakref.ref(sender.part)
+        signal.connect(handler, sender=sender)
+        signal.connect(test_many_senders, sender=sender)
+        signal.disconnect(handler, sender=sender)
+        again = sender
+        del sender
+        assert alive() is not None
+        assert signal.disconnect(test_many_senders, sender=again)
+        del again
+        __import__("gc").collect()
+        assert alive() is None
+
+    def test_it_does_not_matter_how_often_it_was_connected(self, signal):
+        sender = Plain()
+        receivers = [functools.partial(handler, n=n) for n in range(3)]
+        for receiver in receivers:
+            signal.connect(receiver, sender=sender)
+        signal.disconnect(receivers[1], sender=sender)
+        assert called(signal, sender) == 2
+        del sender
+        assert sum(called(signal, Plain()) for _ in range(100)) == 0
+
+
+def test_many_senders(signal):
+    senders = [f"task.{i}" for i in range(300)] + [Plain() for _ in range(300)]
+    seen = []
+    receivers = [lambda sender, i=i: seen.append((i, sender)) for i in range(len(senders))]
+    everything = signal.connect(lambda sender: seen.append(("any", sender)), weak=False)
+    for receiver, sender in zip(receivers, senders, strict=True):
+        signal.connect(receiver, sender=sender)
+    last = signal.connect(lambda sender: seen.append(("last", sender)), weak=False)
+    assert everything
+    assert last
+    for _ in range(2):
+        for i, sender in enumerate(senders):
+            signal.send(sender)
+            assert seen == [("any", sender), (i, sender), ("last", sender)]
+            seen.clear()

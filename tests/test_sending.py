@@ -1,0 +1,282 @@
+"""Sending: what receivers are called with, in which order, and what comes back."""
+
+import logging
+import sys
+
+import pytest
+
+
+def test_no_receiver(signal):
+    assert signal.send(None) == []
+    assert signal.send("s", value=1) == []
+    assert signal.send(sender="s") == []
+
+
+def test_each_send_returns_a_list_of_its_own(signal):
+    assert signal.send(None) is not signal.send(None)
+
+
+def test_arguments(signal):
+    seen = {}
+
+    @signal.connect
+    def receiver(**kwargs):
+        seen.update(kwargs)
+
+    signal.send("s", value=1)
+    assert seen == {"signal": signal, "sender": "s", "value": 1}
+    seen.clear()
+    signal.send(value=2, sender="t")
+    assert seen == {"signal": signal, "sender": "t", "value": 2}
+    assert list(seen) == ["signal", "sender", "value"]
+
+
+def test_send_robust_is_send(Signal):
+    assert Signal.send_robust is Signal.send
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((), {"value": 1}), ((1, 2), {}), ((1,), {"sender": 2})]
+)
+@pytest.mark.parametrize("connected", [False, True])
+def test_refused_calls(signal, connected, args, kwargs):
+    def receiver(**kwargs):
+        pytest.fail("called")
+
+    if connected:
+        signal.connect(receiver)
+    with pytest.raises(TypeError, match="sender|positional"):
+        signal.send(*args, **kwargs)
+
+
+def test_self_is_a_name_like_any_other(signal):
+    receiver = signal.connect(lambda self, **kwargs: self)
+    assert signal.send(None, self=3) == [(receiver, 3)]
+
+
+class TestFailing:
+    def test_exception_is_logged_and_returned(self, signal, caplog):
+        error = ValueError("bad")
+
+        def bad(**kwargs):
+            raise error
+
+        def good(**kwargs):
+            return 1
+
+        signal.connect(bad)
+        signal.connect(good)
+        with caplog.at_level(logging.ERROR):
+            assert signal.send(None) == [(bad, error), (good, 1)]
+        (record,) = caplog.records
+        assert record.getMessage() == f"Signal handler {bad!r} raised: {error!r}"
+        assert record.levelno == logging.ERROR
+        assert record.exc_info[1] is error
+        traceback = error.__traceback__
+        while traceback.tb_next:
+            traceback = traceback.tb_next
+        assert traceback.tb_frame.f_code is bad.__code__
+
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+    def test_base_exception_propagates_and_ends_the_send(self, signal, kind):
+        called = []
+
+        def bad(**kwargs):
+            raise kind
+
+        def later(**kwargs):
+            called.append(1)
+
+        signal.connect(bad)
+        signal.connect(later)
+        with pytest.raises(kind):
+            signal.send(None)
+        assert not called
+
+    def test_it_is_handled_while_it_is_logged(self, signal):
+        seen = []
+
+        class Handler(logging.Handler):
+            def emit(self, record):
+                seen.append((record.exc_info[1], sys.exc_info()[1]))
+
+        logger = type(signal)._logger
+        handler = Handler()
+        logger.addHandler(handler)
+        logger.propagate = False
+        try:
+
+            @signal.connect
+            def bad(**kwargs):
+                raise ValueError
+
+            ((_, error),) = signal.send(None)
+        finally:
+            logger.removeHandler(handler)
+            logger.propagate = True
+        assert seen == [(error, error)]
+        assert sys.exc_info()[1] is None
+
+    def test_repr_that_raises(self, signal, caplog):
+        class Bad(Exception):
+            def __repr__(self):
+                raise RuntimeError("no repr")
+
+            __str__ = __repr__
+
+        class Receiver:
+            def __repr__(self):
+                raise RuntimeError("no repr")
+
+            def __call__(self, **kwargs):
+                raise Bad
+
+        receiver = Receiver()
+        signal.connect(receiver)
+        ((_, error),) = signal.send(None)
+        assert type(error) is Bad
+        (message,) = caplog.messages
+        assert "Receiver object at 0x" in message
+        assert "Bad object at 0x" in message
+
+    def test_logging_that_raises(self, signal):
+        class Handler(logging.Handler):
+            def emit(self, record):
+                raise OSError("disk full")
+
+        logger = type(signal)._logger
+        handler = Handler()
+        logger.addHandler(handler)
+        try:
+
+            @signal.connect
+            def bad(**kwargs):
+                raise ValueError
+
+            with pytest.raises(OSError, match="disk full"):
+                signal.send(None)
+        finally:
+            logger.removeHandler(handler)
+
+    def test_the_response_may_be_another(self, Signal):
+        class Propagating(Signal):
+            def _failed(self, receiver, exception):
+                raise exception
+
+        signal = Propagating()
+
+        @signal.connect
+        def bad(**kwargs):
+            raise ValueError("bad")
+
+        with pytest.raises(ValueError, match="bad"):
+            signal.send(None)
+
+    def test_a_name_sent_twice(self, signal):
+        receivers = [lambda **kwargs: 1, lambda signal: 1, print]
+        for receiver in receivers:
+            signal.connect(receiver, weak=False)
+        for receiver, response in signal.send(None, signal="mine"):
+            assert receiver in receivers
+            assert type(response) is TypeError
+            assert "multiple values" in str(response)
+
+
+class TestDuringASend:
+    """A send works on the connections as they stood when it began."""
+
+    def test_connected_meanwhile_is_called_next_time(self, signal):
+        def late(**kwargs):
+            return "late"
+
+        @signal.connect
+        def early(**kwargs):
+            signal.connect(late)
+
+        assert [receiver for receiver, _ in signal.send(None)] == [early]
+        assert [receiver for receiver, _ in signal.send(None)] == [early, late]
+
+    def test_disconnected_meanwhile_is_still_called(self, signal):
+        def first(**kwargs):
+            signal.disconnect(first)
+            signal.disconnect(second)
+
+        def second(**kwargs):
+            return 2
+
+        signal.connect(first)
+        signal.connect(second)
+        assert signal.send(None) == [(first, None), (second, 2)]
+        assert signal.send(None) == []
+        assert signal.receivers == []
+
+    def test_dead_before_its_turn_is_skipped(self, signal, collect):
+        class Listener:
+            def method(self, **kwargs):
+                return 1
+
+        listeners = [Listener(), Listener()]
+
+        def first(**kwargs):
+            listeners.pop()
+            collect()
+
+        signal.connect(first)
+        signal.connect(listeners[0].method)
+        signal.connect(listeners[1].method)
+        assert [response for _, response in signal.send(None)] == [None, 1]
+        assert len(signal.receivers) in (2, 3)  # purged by the next operation at the latest
+        listeners.append(Listener())
+        assert [response for _, response in signal.send(None)] == [None, 1]
+        assert len(signal.receivers) == 2
+
+    def test_recursion(self, signal):
+        @signal.connect
+        def receiver(signal, sender, depth, **kwargs):
+            if depth:
+                return signal.send(sender, depth=depth - 1, **{f"extra{depth}": 1, **kwargs})
+            return sorted(kwargs)
+
+        result = signal.send("s", depth=3)
+        for _ in range(3):
+            result = result[0][1]
+        assert result == [(receiver, ["extra1", "extra2", "extra3"])]
+
+    def test_endless_recursion(self, signal):
+        @signal.connect
+        def receiver(signal, sender, **kwargs):
+            return signal.send(sender)
+
+        result, depth = signal.send(None), 0
+        while isinstance(result, list):
+            result, depth = result[0][1], depth + 1
+        assert isinstance(result, RecursionError)
+        assert depth > 10
+
+    def test_the_table_is_emptied(self, signal):
+        def first(signal, **kwargs):
+            signal.receivers[:] = []
+
+        def second(**kwargs):
+            return 2
+
+        signal.connect(first)
+        signal.connect(second)
+        assert len(signal.send(None)) == 2
+        assert signal.send(None) == []
+
+
+def test_has_listeners(signal, collect):
+    assert not signal.has_listeners()
+
+    def receiver(**kwargs):
+        pass
+
+    signal.connect(receiver, sender="s")
+    assert signal.has_listeners("s")
+    assert not signal.has_listeners("t")
+    assert not signal.has_listeners()
+    assert signal.has_listeners(sender="s") is True
+    del receiver
+    collect()
+    assert signal.has_listeners("s") is False

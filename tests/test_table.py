@@ -1,0 +1,228 @@
+"""`receivers`, the live table: changing it from outside counts, whatever way it is changed."""
+
+import copy
+import gc
+import weakref
+from unittest import mock
+
+import pytest
+
+
+def first(**kwargs):
+    return 1
+
+
+def second(**kwargs):
+    return 2
+
+
+ANY = id(None)
+SECOND = ((id(second), ANY), second)
+
+
+def responses(signal, sender=None):
+    return [response for _, response in signal.send(sender)]
+
+
+@pytest.fixture(params=["own", "another"])
+def table(request, signal):
+    """The table, as the signal made it or one that was assigned."""
+    if request.param == "another":
+        signal.receivers = []
+    signal.connect(first)
+    assert responses(signal) == [1]
+    return signal.receivers
+
+
+def test_shape(signal):
+    signal.connect(first)
+    signal.connect(second, sender="s", weak=False)
+    (keys, reference), (other_keys, other) = signal.receivers
+    assert keys == (id(first), ANY)
+    assert isinstance(reference, weakref.ReferenceType)
+    assert reference() is first
+    assert (other_keys, other) == ((id(second), "s"), second)
+
+
+def test_is_one_list_for_ever(signal):
+    table = signal.receivers
+    assert isinstance(table, list)
+    assert table == []
+    assert not table
+    signal.connect(first)
+    assert table
+    receiver = signal.connect(lambda **kwargs: 3)
+    del receiver
+    gc.collect()
+    assert responses(signal) == [1]
+    signal.disconnect(first)
+    assert signal.receivers is table
+    assert table == []
+
+
+CHANGES = {
+    "append": (lambda table: table.append(SECOND), [1, 2]),
+    "extend": (lambda table: table.extend([SECOND]), [1, 2]),
+    "iadd": (lambda table: table.__iadd__([SECOND]), [1, 2]),
+    "imul": (lambda table: table.__imul__(2), [1, 1]),
+    "insert": (lambda table: table.insert(0, SECOND), [2, 1]),
+    "item": (lambda table: table.__setitem__(0, SECOND), [2]),
+    "slice": (lambda table: table.__setitem__(slice(None), [SECOND]), [2]),
+    "empty": (lambda table: table.__setitem__(slice(None), []), []),
+    "delete": (lambda table: table.__delitem__(0), []),
+    "delete slice": (lambda table: table.__delitem__(slice(None)), []),
+    "clear": (lambda table: table.clear(), []),
+    "pop": (lambda table: table.pop(), []),
+    "remove": (lambda table: table.remove(table[0]), []),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_in_place(signal, table, change):
+    change, expected = CHANGES[change]
+    change(table)
+    assert responses(signal) == expected
+    assert signal.has_listeners() is bool(expected)
+    assert responses(signal, "s") == expected
+    signal.connect(second)
+    assert responses(signal) == (expected if 2 in expected else [*expected, 2])
+    assert signal.disconnect(second)
+    assert responses(signal) == [response for response in expected if response == 1]
+    assert signal.receivers is table
+
+
+def test_order(signal, table):
+    signal.connect(second)
+    table.reverse()
+    assert responses(signal) == [2, 1]
+    table.sort(key=lambda entry: entry[0][0] == id(second))
+    assert responses(signal) == [1, 2]
+
+
+def test_an_item_is_changed_behind_a_connection(signal, table):
+    signal.connect(second, sender="s")
+    assert responses(signal, "s") == [1, 2]
+    table[1] = (table[1][0], first)
+    assert responses(signal, "s") == [1, 1]
+    table[0] = (("key", "t"), second)
+    assert responses(signal, "s") == [1]
+    assert responses(signal, "t") == [2]
+    assert responses(signal) == []
+
+
+def test_duplicates_from_outside(signal, table):
+    table.append(table[0])
+    assert responses(signal) == [1, 1]
+    assert signal.disconnect(first)
+    assert responses(signal) == [1]
+    assert signal.disconnect(first)
+    assert not signal.disconnect(first)
+
+
+def test_assigning(signal, table):
+    mine = [SECOND]
+    signal.receivers = mine
+    assert signal.receivers is mine
+    assert responses(signal) == [2]
+    signal.connect(first)
+    assert len(mine) == 2
+    mine.clear()
+    assert responses(signal) == []
+    signal.receivers = table
+    assert responses(signal) == [1]
+    signal.connect(second)
+    assert len(table) == 2
+
+
+def test_saving_and_restoring_a_copy(signal):
+    signal.connect(first)
+    saved = signal.receivers[:]
+    signal.receivers[:] = []
+    assert responses(signal) == []
+    signal.receivers[:] = saved
+    assert responses(signal) == [1]
+    signal.receivers = copy.copy(saved)
+    assert responses(signal) == [1]
+
+
+def test_any_iterable(signal):
+    signal.receivers = (SECOND,)
+    assert responses(signal) == [2]
+    assert signal.has_listeners()
+
+
+def test_table_of_another_signal(Signal):
+    one, other = Signal(), Signal()
+    other.receivers = one.receivers
+    one.connect(first)
+    assert responses(other) == [1]
+    other.connect(second)
+    assert responses(one) == [1, 2]
+    one.receivers.pop()
+    assert responses(other) == responses(one) == [1]
+
+
+def test_deleting(signal):
+    signal.connect(first)
+    del signal.receivers
+    assert not hasattr(signal, "receivers")
+    for operation in (lambda: signal.send(None), lambda: signal.connect(first)):
+        with pytest.raises(AttributeError, match="receivers"):
+            operation()
+    signal.receivers = []
+    assert responses(signal) == []
+
+
+class TestMock:
+    """`mock.patch` must be able to replace what it likes, and to put it back."""
+
+    def test_receivers(self, signal):
+        table = signal.receivers
+        signal.connect(first)
+        with mock.patch.object(signal, "receivers", [SECOND]) as patched:
+            assert signal.receivers is patched
+            assert responses(signal) == [2]
+            with mock.patch.object(signal, "receivers", []):
+                assert responses(signal) == []
+            assert responses(signal) == [2]
+        assert signal.receivers is table
+        assert responses(signal) == [1]
+
+    def test_send(self, signal):
+        with mock.patch.object(signal, "send") as send:
+            signal.send("s")
+        send.assert_called_once_with("s")
+        assert signal.send("s") == []
+
+    def test_connect(self, signal):
+        with mock.patch.object(signal, "connect") as connect:
+            signal.connect(first)
+        connect.assert_called_once_with(first)
+        assert signal.receivers == []
+
+
+@pytest.mark.parametrize("entry", [None, 3, (), (1, 2), ((1, 2), 3, 4)])
+def test_malformed_entries_are_an_error_and_break_nothing(signal, entry):
+    signal.connect(first)
+    signal.receivers.append(entry)
+    for operation in (lambda: signal.send(None), lambda: signal.connect(second)):
+        with pytest.raises((TypeError, ValueError)):
+            operation()
+    signal.receivers.pop()
+    assert responses(signal) == [1]
+
+
+def test_weak_references_of_others(signal):
+    class Listener:
+        def method(self, **kwargs):
+            return 3
+
+    listener = Listener()
+    signal.receivers.append((("w", ANY), weakref.WeakMethod(listener.method)))
+    signal.receivers.append((("r", ANY), weakref.ref(first)))
+    assert responses(signal) == [3, 1]
+    del listener
+    gc.collect()
+    assert responses(signal) == [1]
+    signal.send(None)
+    assert len(signal.receivers) == 1
