@@ -423,7 +423,5 @@ noisy.me = noisy
 signal.connect(noisy.method)
 signal.send("exit")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, check=False, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False, timeout=60)
     assert done.returncode == 3

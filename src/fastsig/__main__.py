@@ -10,6 +10,9 @@ import fastsig
 from fastsig.signal import switch
 
 
+INSTALL = "python -m pip install 'fastsig[celery]'"
+
+
 def core() -> str:
     """Return which core runs, and why."""
     if fastsig.compiled:
@@ -23,20 +26,14 @@ def dispatch() -> str:
     """Return whether Celery is there, and whether it sends its signals through fastsig."""
     import fastsig.signals  # noqa: PLC0415 (makes Celery dispatch through fastsig)
 
-    if "celery" not in sys.modules and not _importable("celery"):
-        return "not installed (python -m pip install 'fastsig[celery]')"
-    import celery  # noqa: PLC0415
+    try:
+        import celery  # noqa: PLC0415
 
-    from fastsig.celery import installed  # noqa: PLC0415
-
+        from fastsig.celery import installed  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return f"not installed ({INSTALL})"
     through = "dispatches through fastsig" if installed() else "left alone: FASTSIG_CELERY=0"
     return f"{celery.__version__}, {through}"
-
-
-def _importable(name: str) -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    return find_spec(name) is not None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,8 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         "command", nargs="?", choices=["info", "demo"], default="info", help="default: %(default)s"
     )
     if parser.parse_args(arguments).command == "demo":
-        if not _importable("celery"):
-            print("the demo needs Celery: python -m pip install 'fastsig[celery]'", file=sys.stderr)
+        try:
+            import celery  # noqa: F401, PLC0415
+        except ModuleNotFoundError as error:
+            if error.name != "celery":
+                raise
+            print(f"the demo needs Celery: {INSTALL}", file=sys.stderr)
             return 1
         from fastsig.demo import demo  # noqa: PLC0415
 

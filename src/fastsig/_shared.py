@@ -193,7 +193,7 @@ def plan(
     only = code.co_varnames[count : count + code.co_kwonlyargcount]
     if not code.co_flags & VARKEYWORDS:
         accepted = {*named, *only}
-    elif "__wrapped__" in function.__dict__:
+    elif function.__dict__.keys() & {"__wrapped__", "__signature__"}:
         accepted = _accepted(receiver)
     else:
         accepted = None

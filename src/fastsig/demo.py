@@ -39,7 +39,7 @@ def demo() -> int:
     print(f"fastsig {fastsig.__version__} on its {core} core, with a real Celery worker\n")
     with tempfile.TemporaryDirectory(prefix="fastsig-demo-") as name:
         folder = Path(name)
-        for part in ("queue", "control"):
+        for part in ("outbox", "queue", "processed", "control"):
             (folder / part).mkdir()
         os.environ["FASTSIG_DEMO"] = name
         try:
@@ -66,7 +66,12 @@ def _run(folder: Path, log: Any) -> list[dict[str, Any]]:
     worker = subprocess.Popen(
         [sys.executable, *command, f"--concurrency={POOL}", *options],
         cwd=folder,
-        env={**os.environ, "FASTSIG_DEMO_WORKER": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "FASTSIG_DEMO_WORKER": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(folder),
+        },
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -82,8 +87,10 @@ def _run(folder: Path, log: Any) -> list[dict[str, Any]]:
                 demo_app.add.delay(i, i + 1)
             else:
                 demo_app.greet.delay(f"task {i}", greeting="Hi")
+            demo_app.deliver()
             _show_until(news, events, worker, "task_sent", i + 1)
         demo_app.fail.delay()
+        demo_app.deliver()
         _show_until(news, events, worker, "task_postrun", TASKS)
         worker.send_signal(os_signal.SIGTERM)
         _show_until(news, events, worker, "worker_shutdown", 1)
@@ -152,7 +159,7 @@ def _show(event: dict[str, Any]) -> None:
 
 
 def _short(value: str) -> str:
-    return value if len(value) <= 12 else f"{value[:11]}…"
+    return value if len(value) <= 16 else f"{value[:15]}…"
 
 
 def _summary(events: list[dict[str, Any]]) -> bool:

@@ -32,13 +32,22 @@ app = Celery("demo", broker="filesystem://")
 app.conf.update(
     broker_transport_options={
         "data_folder_in": str(folder / "queue"),
-        "data_folder_out": str(folder / "queue"),
+        "data_folder_out": str(folder / "outbox"),
+        "processed_folder": str(folder / "processed"),
+        "store_processed": True,
         "control_folder": str(folder / "control"),
         "polling_interval": 0.1,
     },
     task_ignore_result=True,
     worker_hijack_root_logger=False,
 )
+
+
+def deliver() -> None:
+    """Put what was sent into the queue."""
+    # kombu's worker may read a file before kombu's client has written it: renaming is atomic.
+    for message in sorted((folder / "outbox").iterdir()):
+        message.rename(folder / "queue" / message.name)
 
 
 @app.task(name="demo.add")

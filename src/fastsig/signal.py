@@ -35,25 +35,24 @@ def switch(name: str, default: bool = False) -> bool:
 compiled: bool
 """Whether signals run on the compiled core."""
 
-if TYPE_CHECKING:
-    from fastsig._pure import Dispatcher
-elif switch("FASTSIG_NO_EXTENSIONS"):
-    if switch("FASTSIG_REQUIRE_EXTENSIONS"):
-        raise ValueError("FASTSIG_NO_EXTENSIONS and FASTSIG_REQUIRE_EXTENSIONS contradict")
+_switched_off = switch("FASTSIG_NO_EXTENSIONS")
+_required = switch("FASTSIG_REQUIRE_EXTENSIONS")
+if _switched_off and _required:
+    raise ValueError("FASTSIG_NO_EXTENSIONS and FASTSIG_REQUIRE_EXTENSIONS contradict each other")
+
+if TYPE_CHECKING or _switched_off:
     from fastsig._pure import Dispatcher
 
     compiled = False
 else:
     try:
         from fastsig._core import Dispatcher
-
-        compiled = True
     except ImportError:
-        if switch("FASTSIG_REQUIRE_EXTENSIONS"):
+        if _required:
             raise
         from fastsig._pure import Dispatcher
 
-        compiled = False
+    compiled = Dispatcher.__module__ == "fastsig._core"
 
 
 class Signal(Dispatcher):

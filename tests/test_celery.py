@@ -1,0 +1,609 @@
+"""A real Celery dispatches through fastsig: in whatever order things are imported, and in a worker.
+
+Each test runs in a process of its own, which has imported nothing yet.
+"""
+
+import json
+import os
+import signal as os_signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("celery")
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    """Run a program in a process of its own; fail if it fails."""
+
+    def run(program, **extra):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            env={**environment, **extra},
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+IN_PLACE = """
+import celery.signals, fastsig, fastsig.signals, fastsig.celery, sys
+from celery.utils.dispatch import Signal
+
+def in_place():
+    assert fastsig.celery.installed()
+    for name in fastsig.signals.__all__:
+        if hasattr(celery.signals, name):
+            signal = getattr(fastsig.signals, name)
+            assert getattr(celery.signals, name) is signal, name
+            assert isinstance(signal, fastsig.Signal) and isinstance(signal, Signal), name
+"""
+
+
+def test_fastsig_first(run):
+    run("import fastsig.signals, sys" + IN_PLACE + "in_place()")
+
+
+def test_celery_first(run):
+    run(
+        """
+import celery
+from celery import Celery, signals
+from celery.signals import task_prerun as old
+from celery.utils.dispatch import Signal as OldSignal
+app = Celery("app", broker="memory://")
+table = old.receivers
+order = []
+first = lambda **kwargs: order.append("first")
+old.connect(first)
+"""
+        + IN_PLACE
+        + """
+from fastsig.signals import task_prerun
+in_place()
+assert isinstance(old, OldSignal) and isinstance(old, Signal)
+assert isinstance(task_prerun, OldSignal)
+assert task_prerun.receivers is table is old.receivers and len(table) == 1
+second = lambda task_id: order.append("second")
+third = lambda **kwargs: order.append("third")
+task_prerun.connect(second)
+old.connect(third)
+for send in (old.send, task_prerun.send, signals.task_prerun.send):
+    send("s", task_id=1)
+    assert order == ["first", "second", "third"], order
+    order.clear()
+assert old.has_listeners() and old.disconnect(first) and not task_prerun.disconnect(first)
+old.receivers = []
+assert task_prerun.send("s") == []
+"""
+    )
+
+
+def test_references_taken_before(run):
+    """Lists, bound methods and functions that Celery made of its signals before."""
+    run(
+        """
+from celery import Celery, signals
+from celery.app import trace
+from celery.worker import heartbeat, request
+app = Celery("app", broker="memory://")
+seen = []
+
+@app.task
+def add(x, y):
+    return x + y
+
+app.finalize()
+add.__trace__ = tracer = trace.build_tracer(add.name, add, app=app, eager=True)
+publish = app.amqp.send_task_message
+heart_send = signals.heartbeat_sent.send
+connect = signals.task_success.connect
+
+import fastsig, fastsig.signals as fs
+
+for module, names in ((trace, "prerun postrun success"), (request, "revoked retry")):
+    for name in names.split():
+        send = getattr(module, f"send_{name}")
+        assert send.__self__ is getattr(fs, f"task_{name}"), name
+assert heartbeat.heartbeat_sent is fs.heartbeat_sent
+assert app.amqp.send_task_message is not publish
+
+receivers = []
+def record(signal):
+    receivers.append(signal.connect(lambda sender, **kw: seen.append(signal.name), weak=False))
+
+for signal in (fs.task_prerun, fs.task_postrun, fs.heartbeat_sent, fs.task_sent,
+               fs.before_task_publish, fs.after_task_publish):
+    record(signal)
+connect(lambda **kwargs: seen.append("task_success"), weak=False)
+
+tracer("id", (1, 2), {}, {"is_eager": True})
+assert seen == ["task_prerun", "task_success", "task_postrun"], seen
+seen.clear()
+heart_send("heart")
+assert seen == ["heartbeat_sent"], seen
+seen.clear()
+add.delay(1, 2)
+assert seen == ["before_task_publish", "after_task_publish", "task_sent"], seen
+seen.clear()
+with app.producer_or_acquire(None) as producer:
+    publish(producer, "add", app.amqp.create_task_message("id", "add", (), {}))
+assert seen == ["before_task_publish", "after_task_publish", "task_sent"], seen
+"""
+    )
+
+
+def test_signals_of_an_app(run):
+    run(
+        """
+from celery import Celery
+before = Celery("before", broker="memory://")
+seen = []
+held = before.on_after_configure
+held.connect(lambda sender, **kwargs: seen.append("held"), weak=False)
+import fastsig, fastsig.signals
+after = Celery("after", broker="memory://")
+for app in (before, after):
+    for name in ("on_configure", "on_after_configure", "on_after_finalize", "on_after_fork"):
+        assert isinstance(getattr(app, name), fastsig.Signal), name
+        getattr(app, name).connect(lambda sender, signal: seen.append(signal.name), weak=False)
+    app.conf.task_always_eager
+    app.finalize()
+names = ["app.on_configure", "app.on_after_configure", "app.on_after_finalize"]
+assert seen == [names[0], "held", *names[1:], *names], seen
+held.send(before, source=1)
+assert seen[-2:] == ["held", names[1]], seen
+"""
+    )
+
+
+def test_eager_tasks(run):
+    run(
+        IN_PLACE
+        + """
+from celery import Celery
+from fastsig.signals import task_failure, task_postrun, task_prerun, task_success
+app = Celery("app", broker="memory://")
+app.conf.task_always_eager = True
+seen = []
+
+@app.task
+def add(x, y):
+    return x + y
+
+@app.task
+def fail():
+    raise ValueError
+
+@task_prerun.connect(sender=add)
+def on_prerun(sender, task_id, task, args, kwargs):
+    assert sender is task is add._get_current_object() and args == [1, 2] and kwargs == {}
+    seen.append(task_id)
+
+@task_postrun.connect
+def on_postrun(task_id, task, args, kwargs, retval, state):
+    seen.append((task_id, retval, state))
+
+@task_failure.connect(sender=fail)
+def on_failure(task_id, exception, einfo):
+    seen.append(type(exception))
+
+@task_success.connect
+def on_success(result):
+    seen.append(result)
+
+result = add.delay(1, 2)
+assert seen == [result.id, 3, (result.id, 3, "SUCCESS")], seen
+seen.clear()
+result = fail.delay()
+assert seen[0] is ValueError and seen[1][0] == result.id and seen[1][2] == "FAILURE", seen
+"""
+    )
+
+
+def test_shared_task_as_sender(run):
+    """A shared task is a proxy: it stands for the task of the app that is current."""
+    run(
+        """
+from celery import Celery, shared_task
+from fastsig.signals import task_prerun
+app = Celery("app", broker="memory://", set_as_current=True)
+seen = []
+
+@shared_task
+def add(x, y):
+    return x + y
+
+@task_prerun.connect(sender=add)
+def on_prerun(args):
+    seen.append(args)
+
+app.conf.task_always_eager = True
+add.delay(1, 2)
+assert seen == [[1, 2]], seen
+"""
+    )
+
+
+def test_headers_are_changed_in_place(run):
+    run(
+        """
+from celery import Celery
+from fastsig.signals import after_task_publish, before_task_publish
+app = Celery("app", broker="memory://")
+seen = {}
+
+@before_task_publish.connect
+def before(headers):
+    headers["mine"] = 1
+
+@after_task_publish.connect(sender="add")
+def after(sender, headers, body, exchange, routing_key):
+    seen.update(headers)
+
+app.send_task("add", (1, 2))
+assert seen["mine"] == 1 and seen["task"] == "add", seen
+"""
+    )
+
+
+def test_logging_is_taken_over(run):
+    run(
+        """
+from celery import Celery
+from fastsig.signals import setup_logging
+app = Celery("app", broker="memory://")
+seen = []
+
+@setup_logging.connect
+def mine(loglevel, logfile, format, colorize):
+    seen.append(loglevel)
+    return True
+
+assert app.log.setup_logging_subsystem(loglevel="ERROR")
+assert seen == [40], seen
+
+@setup_logging.connect
+def bad(**kwargs):
+    raise RuntimeError("no logging")
+
+app.log.already_setup = type(app.log).already_setup = False
+try:
+    app.log.setup_logging_subsystem(loglevel="ERROR")
+except RuntimeError:
+    seen.append("raised")
+import celery
+newer = tuple(map(int, celery.__version__.split(".")[:2])) >= (5, 7)
+assert seen[2:] == (["raised"] if newer else []), seen
+"""
+    )
+
+
+def test_errors_are_logged_where_celery_logs_them(run):
+    run(
+        """
+import logging
+from fastsig.signals import task_prerun
+records = []
+logger = logging.getLogger("celery.utils.dispatch.signal")
+logger.addHandler(type("Handler", (logging.Handler,), {"emit": lambda s, r: records.append(r)})())
+
+@task_prerun.connect
+def bad(**kwargs):
+    raise ValueError("bad")
+
+((_, error),) = task_prerun.send("s")
+(record,) = records
+assert record.msg == "Signal handler %r raised: %r" and record.args == (bad, error), record.args
+assert record.exc_info[1] is error
+"""
+    )
+
+
+def test_shutdown_of_the_worker_propagates(run):
+    run(
+        """
+from celery.exceptions import Ignore, WorkerShutdown
+from fastsig.signals import worker_ready
+for error, caught in ((WorkerShutdown, False), (Ignore, True)):
+    @worker_ready.connect
+    def receiver(**kwargs):
+        raise error
+    try:
+        ((_, response),) = worker_ready.send("s")
+        assert caught and isinstance(response, error)
+    except error:
+        assert not caught
+    del receiver
+"""
+    )
+
+
+def test_subclasses_of_celerys_class(run):
+    run(
+        """
+from celery.utils.dispatch import Signal
+class Before(Signal):
+    def send(self, sender, **named):
+        return "sent", super().send(sender, **named)
+before = Before(name="before")
+early = before.connect(lambda **kwargs: 0)
+import fastsig.signals
+from celery.utils.dispatch import Signal as NewSignal
+class After(NewSignal):
+    def connect(self, *args, **kwargs):
+        return super().connect(*args, **kwargs)
+    def send(self, sender, **named):
+        return "sent", super().send(sender, **named)
+assert before.send("s") == ("sent", [(early, 0)])
+for signal in (before, Before(), After(name="after")):
+    receiver = signal.connect(lambda **kwargs: 1)
+    sent, responses = signal.send("s")
+    assert sent == "sent" and responses[-1] == (receiver, 1)
+    assert signal.disconnect(receiver)
+    assert isinstance(signal, Signal)
+"""
+    )
+
+
+def test_private_methods_of_celerys_class(run):
+    run(
+        """
+import fastsig.signals as fs
+receiver = fs.task_prerun.connect(lambda **kwargs: 1)
+for signal in (fs.task_prerun, fs.setup_logging):
+    with signal.lock:
+        signal._clear_dead_receivers()
+    signal.sender_receivers_cache.clear()
+    signal._remove_receiver()
+assert fs.task_prerun._live_receivers("s") == [receiver]
+"""
+    )
+
+
+@pytest.mark.parametrize("first", ["fastsig", "celery"])
+def test_uninstall(run, first):
+    run(
+        f"import {first}.signals"
+        + IN_PLACE
+        + """
+import celery.app.trace as trace
+from celery import Celery
+from fastsig.celery import install, uninstall
+in_place()
+install()
+in_place()
+seen = []
+receiver = fastsig.signals.task_prerun.connect(lambda **kwargs: seen.append(1))
+app = Celery("app", broker="memory://")
+app.amqp.send_task_message
+for again in (False, True):
+    uninstall()
+    uninstall()
+    assert not fastsig.celery.installed()
+    celerys = celery.signals.task_prerun
+    assert type(celerys).__module__ == celery.utils.dispatch.Signal.__module__ \
+        == "celery.utils.dispatch.signal"
+    assert not isinstance(celerys, fastsig.Signal)
+    assert trace.send_prerun == celerys.send and trace.send_prerun.__func__ is type(celerys).send
+    assert len(celerys.receivers) == 1 and type(celerys.receivers) is list
+    celerys.send("s")
+    assert fastsig.signals.task_prerun.send("s") == [] and seen.pop() and not seen
+    assert type(fastsig.signals.task_prerun) is fastsig.Signal
+    for name, module in list(sys.modules.items()):
+        if name.startswith("celery"):
+            for value in vars(module).values():
+                value = getattr(value, "__self__", value)
+                assert not isinstance(value, fastsig.Signal), (name, value)
+    install()
+    in_place()
+    trace.send_prerun("s")
+    assert seen.pop() and not seen
+    assert fastsig.signals.task_prerun.disconnect(receiver)
+    fastsig.signals.task_prerun.connect(receiver)
+"""
+    )
+
+
+def test_receivers_of_both_are_kept(run):
+    """Installed late, with receivers on Celery's signals as well as on fastsig's."""
+    run(
+        """
+import celery.signals, fastsig.signals
+from fastsig.celery import install, installed
+assert not installed()
+order = []
+mine = lambda: order.append("fastsig's")
+both = lambda **kwargs: order.append("both")
+celerys = lambda **kwargs: order.append("celery's")
+fastsig.signals.worker_init.connect(mine)
+fastsig.signals.worker_init.connect(both)
+celery.signals.worker_init.connect(celerys)
+celery.signals.worker_init.connect(both)
+install()
+celery.signals.worker_init.send("s")
+assert order == ["celery's", "both", "fastsig's"], order
+""",
+        FASTSIG_CELERY="0",
+    )
+
+
+def test_left_alone(run):
+    run(
+        """
+import celery.signals, fastsig.signals, sys
+assert celery.signals.task_sent is not fastsig.signals.task_sent
+assert "fastsig.celery" not in sys.modules
+""",
+        FASTSIG_CELERY="0",
+    )
+
+
+def test_the_testing_worker(run):
+    """celery.contrib.testing runs a worker in a thread, on the in-memory transport."""
+    run(
+        """
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from fastsig.signals import task_postrun, worker_init, worker_ready, worker_shutdown
+app = Celery("app", broker="memory://", backend="cache+memory://")
+seen = []
+for signal in (worker_init, worker_ready, worker_shutdown):
+    signal.connect(lambda signal: seen.append(signal.name), weak=False)
+
+@app.task
+def add(x, y):
+    return x + y
+
+@task_postrun.connect(sender=add)
+def on_postrun(retval):
+    seen.append(retval)
+
+with start_worker(app, perform_ping_check=False, pool="solo"):
+    assert add.delay(1, 2).get(timeout=20) == 3
+assert seen == ["worker_init", 3], seen  # as without fastsig: it sends no others
+"""
+    )
+
+
+class Worker:
+    """A real worker process with a pool of two, and what it and its client recorded."""
+
+    def __init__(self, folder, environment):
+        self.folder = folder
+        for name in ("outbox", "queue", "processed", "control"):
+            (folder / name).mkdir()
+        self.environment = {
+            **environment,
+            "WORKER_APP": str(folder),
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        self.log = (folder / "log").open("w+")
+        command = ["celery", "-A", "worker_app", "worker", "--pool=prefork", "--concurrency=2"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--without-mingle", "--without-gossip"],
+            env=self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def record(self):
+        path = self.folder / "record"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True)[:-1]] + [
+            json.loads(line) for line in path.read_bytes().splitlines(keepends=True)[-1:]
+        ]
+
+    def wait_for(self, name, count=1):
+        deadline = time.monotonic() + 60
+        while sum(line["signal"] == name for line in self.record()) < count:
+            alive = self.process.poll() is None or name == "worker_shutdown"
+            if not alive or time.monotonic() > deadline:
+                self.log.seek(0)
+                pytest.fail(f"no {name}; the log:\n{self.log.read()}")
+            time.sleep(0.05)
+
+    def client(self, program):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import os\nfrom worker_app import *\n{program}\ndeliver()"],
+            env=self.environment,
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    def stop(self):
+        self.process.send_signal(os_signal.SIGTERM)
+        assert self.process.wait(60) == 0
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, os_signal.SIGKILL)
+            self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def worker(environment, tmp_path):
+    worker = Worker(tmp_path, environment)
+    yield worker
+    worker.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no prefork pool")
+def test_the_seven_signals_in_a_real_worker(worker):
+    worker.wait_for("worker_ready")
+    client = int(
+        worker.client(
+            "for i in range(20): add.delay(i, y=1)\nfail.delay()\nprint(os.getpid())",
+        )
+    )
+    worker.wait_for("task_postrun", 21)
+    worker.stop()
+    record = [line for line in worker.record() if line["handler"] == "any"]
+    main = worker.process.pid
+    pool = {line["pid"] for line in record if line["signal"] == "worker_process_init"}
+    assert len(pool) == 2
+    assert main not in pool
+    assert {line["parent"] for line in record if line["pid"] in pool} == {main}
+
+    def lines(name):
+        return [line for line in record if line["signal"] == name]
+
+    sent = lines("task_sent")
+    assert {line["pid"] for line in sent} == {client}
+    assert [line["sender"] for line in sent] == ["add"] * 20 + ["fail"]
+    assert {line["sender_type"] for line in sent} == {"str"}
+    for i, line in enumerate(sent[:20]):
+        arguments = line["arguments"]
+        assert arguments.keys() == {"task_id", "task", "args", "kwargs", "eta", "taskset"}
+        assert (arguments["task"], arguments["args"]) == ("'add'", f"({i},)")
+        assert (arguments["kwargs"], arguments["eta"]) == ("{'y': 1}", "None")
+    ids = [line["arguments"]["task_id"] for line in sent]
+    assert len(set(ids)) == 21
+
+    for name in ("task_prerun", "task_postrun"):
+        ran = {line["arguments"]["task_id"]: line for line in lines(name)}
+        assert sorted(ran) == sorted(ids)
+        assert len(lines(name)) == 21
+        assert {line["pid"] for line in ran.values()} <= pool
+        for i, task_id in enumerate(ids):
+            line, name_of_task = ran[task_id], "fail" if i == 20 else "add"
+            arguments = line["arguments"]
+            assert line["sender"] == name_of_task
+            assert arguments["task"].startswith(f"<@task: {name_of_task}")
+            assert arguments["args"] == ("[]" if i == 20 else f"[{i}]")
+            if name == "task_postrun":
+                expected = "ValueError('on purpose')" if i == 20 else str(i + 1)
+                assert arguments["retval"] == expected
+            assert {"task_id", "task", "args", "kwargs"} <= arguments.keys()
+
+    for name, process, sender in (
+        ("worker_init", main, "Worker"),
+        ("worker_ready", main, "Consumer"),
+        ("worker_shutdown", main, "Worker"),
+    ):
+        (line,) = lines(name)
+        assert (line["pid"], line["sender_type"], line["arguments"]) == (process, sender, {})
+    by_name = [line for line in worker.record() if line["handler"] == "by name"]
+    by_task = [line for line in worker.record() if line["handler"] == "by task"]
+    assert [line["arguments"]["task_id"] for line in by_name] == [repr(i)[1:-1] for i in ids[:20]]
+    assert len(by_task) == 20
+    assert {line["sender"] for line in by_task} == {"add"}
+    assert [line["signal"] for line in record if line["pid"] == main][-1] == "worker_shutdown"
