@@ -10,7 +10,7 @@ import sys
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 
 class BuildFailed(Exception):
@@ -21,9 +21,14 @@ class BuildCore(build_ext):
     """The usual `build_ext`, whose failures can be told from other ones."""
 
     def run(self):
+        """Build the extensions.
+
+        Raises:
+            BuildFailed: They cannot be built.
+        """
         try:
             super().run()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             raise BuildFailed(str(error)) from error
 
 

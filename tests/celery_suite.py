@@ -109,10 +109,11 @@ def pytest_runtest_logreport(report):
 
 
 def last_line(report):
-    """Return the last line of what was raised."""
+    """Return the line that a traceback ends with, without pytest's explanation below it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash else str(report.longrepr)
-    return (text.strip().splitlines() or [""])[-1]
+    if crash:
+        return crash.message.partition("\\n")[0]
+    return str(report.longrepr).strip().rpartition("\\n")[2]
 
 
 def pytest_sessionfinish(session):
@@ -188,8 +189,9 @@ def outcomes(python, unpacked, tests, when, pure):
     (plugin / "suite_plugin.py").write_text(PLUGIN)
     done = output(
         (
-            *(python, "-m", "pytest", "-q", "-p", "suite_plugin", "-p", "no:cacheprovider"),
-            *("--rootdir=.", "--continue-on-collection-errors", "--timeout=300", *tests),
+            *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=."),
+            *("-p", "suite_plugin", "-p", "celery.contrib.pytest"),  # in this order
+            *("--continue-on-collection-errors", "--timeout=300", *tests),
         ),
         cwd=unpacked,
         env={

@@ -208,7 +208,7 @@ class TestRefused:
                 pass
 
         for receiver in (Slots(), Slots().method):
-            with pytest.raises(TypeError, match="cannot be weakly referenced.* weak=False"):
+            with pytest.raises(TypeError, match=r"cannot be weakly referenced.* weak=False"):
                 signal.connect(receiver, sender="s")
             signal.connect(receiver, sender="s", weak=False)
             assert signal.disconnect(receiver, sender="s")

@@ -45,7 +45,7 @@ def test_refused_calls(signal, connected, args, kwargs):
 
     if connected:
         signal.connect(receiver)
-    with pytest.raises(TypeError, match="sender|positional"):
+    with pytest.raises(TypeError, match=r"sender|positional"):
         signal.send(*args, **kwargs)
 
 

@@ -7,6 +7,7 @@ import pydoc
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -32,7 +33,7 @@ def docs(signals):
     body = ast.parse(inspect.getsource(signals)).body
     return {
         statement.targets[0].id: following.value.value
-        for statement, following in zip(body, body[1:], strict=False)
+        for statement, following in pairwise(body)
         if isinstance(statement, ast.Assign)
         and isinstance(following, ast.Expr)
         and isinstance(following.value, ast.Constant)

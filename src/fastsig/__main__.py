@@ -9,7 +9,6 @@ import sys
 import fastsig
 from fastsig.signal import switch
 
-
 INSTALL = "python -m pip install 'fastsig[celery]'"
 
 
@@ -24,12 +23,11 @@ def core() -> str:
 
 def dispatch() -> str:
     """Return whether Celery is there, and whether it sends its signals through fastsig."""
-    import fastsig.signals  # noqa: PLC0415 (makes Celery dispatch through fastsig)
 
     try:
-        import celery  # noqa: PLC0415
+        import celery
 
-        from fastsig.celery import installed  # noqa: PLC0415
+        from fastsig.celery import installed
     except ModuleNotFoundError:
         return f"not installed ({INSTALL})"
     through = "dispatches through fastsig" if installed() else "left alone: FASTSIG_CELERY=0"
@@ -44,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if parser.parse_args(arguments).command == "demo":
         try:
-            import celery  # noqa: F401, PLC0415
+            import celery  # noqa: F401
         except ModuleNotFoundError as error:
             if error.name != "celery":
                 raise
             print(f"the demo needs Celery: {INSTALL}", file=sys.stderr)
             return 1
-        from fastsig.demo import demo  # noqa: PLC0415
+        from fastsig.demo import demo
 
         return demo()
     print(f"fastsig  {fastsig.__version__}")

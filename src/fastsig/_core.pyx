@@ -321,7 +321,7 @@ cdef class Dispatcher:
 
     cdef int adopt(self, table) except -1:
         """Make `table` the table."""
-        old = self.table, self.version, self.entries, self.index, self.routes, self.sole
+        _old = self.table, self.version, self.entries, self.index, self.routes, self.sole
         version = getattr(table, "changed", None) if type(table) is Table else None
         with cython.critical_section(self):
             self.watched = type(version) is Version
@@ -336,7 +336,7 @@ cdef class Dispatcher:
     cdef void edited(self):
         """Drop what was worked out from the table as it was."""
         # Receivers may die with the routes, and run code that must find the fields consistent.
-        old = self.sole, self.routes
+        _old = self.sole, self.routes
         self.edits += 1
         self.sole = None
         self.routes = None
@@ -374,7 +374,7 @@ cdef class Dispatcher:
                 sole = Route([reference for _, reference in live])
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
-            old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
+            _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if len(live) != len(entries) and isinstance(self.table, list):
                 PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
             self.edits += 1

@@ -23,7 +23,7 @@ Entry = tuple[tuple[Hashable, Hashable], Any]
 
 
 class Version:
-    """The state of a table as to what happens behind its dispatcher's back: outside changes, deaths.
+    """The state of a table as to what its dispatcher does not do: outside changes, and deaths.
 
     It is the callback of the table's weak references, and refers to nothing itself: so it may be
     called at any moment, and keeps no signal alive.

@@ -155,7 +155,7 @@ def _accepted(receiver: object) -> set[str] | None:
 
     A callable that does not tell takes any.
     """
-    from inspect import Parameter, signature  # noqa: PLC0415 (slow to import, seldom needed)
+    from inspect import Parameter, signature  # slow to import, seldom needed
 
     try:
         parameters = signature(receiver).parameters.values()  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ __all__ = ["install", "installed", "uninstall"]
 CelerySignal: Any = celery_dispatch.Signal
 
 
-class Signal(signal.Signal, CelerySignal):  # type: ignore[misc]
+class Signal(signal.Signal, CelerySignal):
     """A fastsig signal that is also an instance of Celery's class."""
 
     __slots__ = ()
@@ -43,10 +43,10 @@ class Signal(signal.Signal, CelerySignal):  # type: ignore[misc]
         return {}
 
 
-class Replaced(CelerySignal):  # type: ignore[misc]
+class Replaced(CelerySignal):
     """What a signal of Celery's turns into when one of fastsig takes its place."""
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return Signal
 
@@ -87,12 +87,12 @@ def install() -> None:
 
     Afterwards ``celery.signals.X is fastsig.signals.X``.  Installing twice is installing once.
     """
-    from fastsig import signals  # noqa: PLC0415 (it calls this function)
+    from fastsig import signals  # it calls this function
 
     if installed():
         return
     known = "celery.signals" in sys.modules
-    import celery.signals  # noqa: PLC0415 (whether anybody had imported it matters)
+    import celery.signals  # whether anybody had imported it matters
 
     for name, old in list(vars(celery.signals).items()):
         if isinstance(old, CelerySignal):

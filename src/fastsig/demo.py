@@ -59,7 +59,7 @@ def demo() -> int:
 
 def _run(folder: Path, log: Any) -> list[dict[str, Any]]:
     """Start the worker, send tasks, stop it; show and return what signals arrived."""
-    from fastsig import demo_app  # noqa: PLC0415 (needs the folder)
+    from fastsig import demo_app  # needs the folder
 
     command = ["-m", "celery", "-A", "fastsig.demo_app", "worker", "--pool=prefork"]
     options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]

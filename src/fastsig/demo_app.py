@@ -95,7 +95,16 @@ def record(signal: Any, sender: object, /, handler: str = "", **arguments: objec
 
 
 @task_sent.connect
-def on_sent(signal, sender, task_id, task, args, kwargs, eta, taskset):
+def on_sent(
+    signal: Any,
+    sender: Any,
+    task_id: Any,
+    task: Any,
+    args: Any,
+    kwargs: Any,
+    eta: Any,
+    taskset: Any,
+) -> None:
     """Record that the client has sent a task."""
     record(
         signal,
@@ -110,25 +119,27 @@ def on_sent(signal, sender, task_id, task, args, kwargs, eta, taskset):
 
 
 @task_prerun.connect
-def on_prerun(signal, sender, task_id, task, args, kwargs):
+def on_prerun(signal: Any, sender: Any, task_id: Any, task: Any, args: Any, kwargs: Any) -> None:
     """Record that a task is about to run."""
     record(signal, sender, task_id=task_id, task=task, args=args, kwargs=kwargs)
 
 
 @task_postrun.connect
-def on_postrun(signal, sender, task_id, task, args, kwargs, retval):
+def on_postrun(
+    signal: Any, sender: Any, task_id: Any, task: Any, args: Any, kwargs: Any, retval: Any
+) -> None:
     """Record that a task has run."""
     record(signal, sender, task_id=task_id, task=task, args=args, kwargs=kwargs, retval=retval)
 
 
 @task_sent.connect(sender="demo.add")
-def on_add_sent(signal, sender, args):
+def on_add_sent(signal: Any, sender: Any, args: Any) -> None:
     """Record that the client has sent a task of one name."""
     record(signal, sender, "sender='demo.add'", args=args)
 
 
 @task_postrun.connect(sender=greet)
-def on_greeted(signal, sender, retval):
+def on_greeted(signal: Any, sender: Any, retval: Any) -> None:
     """Record that one task has run."""
     record(signal, sender, "sender=greet", retval=retval)
 
@@ -137,6 +148,6 @@ def on_greeted(signal, sender, retval):
 @worker_ready.connect
 @worker_process_init.connect
 @worker_shutdown.connect
-def on_worker(signal, sender):
+def on_worker(signal: Any, sender: Any) -> None:
     """Record what happens to the worker."""
     record(signal, sender)

@@ -468,12 +468,12 @@ Arguments:
 
 def _install() -> None:
     try:
-        import celery  # noqa: F401, PLC0415
+        import celery  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name != "celery":
             raise
         return
-    from fastsig.celery import install  # noqa: PLC0415
+    from fastsig.celery import install
 
     install()
 
