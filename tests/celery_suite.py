@@ -32,6 +32,8 @@ COMBINATIONS = {
     "pure core, after Celery": ("after", "1"),
 }
 
+NOT_RUN = ("not run", "")
+
 PLUGIN = '''
 """Imports fastsig when it is told to, and writes down the outcome of every test."""
 
@@ -219,15 +221,17 @@ def summary(name, results):
 
 
 def compare(name, stock, results):
-    """Print how the outcomes differ from those of stock; return whether any is a change to fear."""
-    missing = ("not run", "")
-    pairs = {test: (stock.get(test, missing), results.get(test, missing)) for test in stock}
-    pairs.update({test: (missing, results[test]) for test in results if test not in stock})
-    different = {test: pair for test, pair in pairs.items() if pair[0][0] != pair[1][0]}
+    """Print how outcomes differ from those of stock; return whether other than failures do."""
+    different = {}
+    for test in {**stock, **results}:
+        before, _ = stock.get(test, NOT_RUN)
+        after, error = results.get(test, NOT_RUN)
+        if before != after:
+            different[test] = before, after, error
     print(f"{summary(name, results)}{len(different):4} different", flush=True)
-    for test, ((before, _), (after, error)) in different.items():
+    for test, (before, after, error) in different.items():
         print(f"    {test}: {before} -> {after}  {error}", flush=True)
-    return any(before != "failed" for (before, _), _ in different.values())
+    return any(before != "failed" for before, _, _ in different.values())
 
 
 def main():

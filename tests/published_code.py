@@ -49,7 +49,7 @@ PACKAGES = [
     Package(
         "Flask-CeleryExt",
         "0.4.1",
-        ["Flask<2.3", "Werkzeug<3", "pytest-mock"],
+        ["Flask<2.3", "Werkzeug<3", "pytest-mock", "redis"],
         ["tests"],
     ),
     Package(
@@ -139,7 +139,9 @@ def environment(**variables):
 
 def build_fastsig(folder):
     """Build a wheel from a copy of the repository, which is left as it is."""
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "*.[co]*")
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "dist", "*.egg-info", "__pycache__", "*.c", "*.so"
+    )
     shutil.copytree(ROOT, folder / "fastsig", ignore=ignored)
     python = make_environment(folder / "venv")
     pip(python, "wheel", "--no-deps", "--wheel-dir", folder, folder / "fastsig")
@@ -236,7 +238,7 @@ def check(package, wheel, folder, core):
     after, output = run_tests(python, tree, package.arguments, variables)
 
     print(
-        f"{package.name} {package.version}: {changed} import lines changed;"
+        f"{package.name} {package.version}: import lines changed: {changed};"
         f" before: {counted(before['outcomes'])} ({before['signals']});"
         f" after: {counted(after['outcomes'])} ({after['signals']})",
         flush=True,
