@@ -2,8 +2,9 @@
 
 A *run* is a function that is told how often to do a thing, and returns the nanoseconds that this
 took.  A *race* compares runs: it gives each of them a short slice of time in turn, again and
-again, and keeps the best slice of each.  So whatever else the machine does hits all of them
-alike, and the slices that it did not hit decide.
+again.  A machine is slow for a while, and then quick, but hardly within one round: so each run is
+compared with the first one of the race in every round, and the median of those ratios counts.
+(The best slices alone do not do: on a busy machine a quick moment may come to one run only.)
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
-from math import inf
+from statistics import median
 from textwrap import indent
 from time import perf_counter_ns, process_time_ns
 from types import CodeType
@@ -36,21 +37,24 @@ def function(statement: str, names: dict[str, Any]) -> Callable[[], Any]:
     return _compiled("call", [], statement, names)
 
 
-def run(statement: str, names: dict[str, Any]) -> Run:
-    """Return a run that does `statement`, which stands inline in the loop."""
+def run(statement: str, names: dict[str, Any], clock: Callable[[], int] = perf_counter_ns) -> Run:
+    """Return a run that does `statement`, which stands inline in the loop.
+
+    Where slices are long, and so are interrupted, let `clock` be that of processor time.
+    """
     body = (
-        "start = perf_counter_ns()\n"
+        "start = clock()\n"
         "for _ in repeat(None, count):\n"
         f"{indent(statement, '    ')}\n"
-        "return perf_counter_ns() - start"
+        "return clock() - start"
     )
-    return _compiled("run", ["count"], body, names)
+    return _compiled("run", ["count"], body, {"clock": clock, "repeat": repeat, **names})
 
 
 def prepared_run(prepare: Prepare) -> Run:
     """Return a run of what `prepare` returns, anew each time; only that action is timed.
 
-    It is for actions that take long, and are interrupted: so what counts is processor time.
+    Such actions take long, and so are interrupted: what counts is processor time.
     """
 
     def run(count: int) -> int:
@@ -67,7 +71,7 @@ def prepared_run(prepare: Prepare) -> Run:
 
 def _compiled(name: str, parameters: list[str], body: str, names: dict[str, Any]) -> Any:
     signature = ", ".join([*parameters, *(f"{name}={name}" for name in names)])
-    scope = {"perf_counter_ns": perf_counter_ns, "repeat": repeat, **names}
+    scope = dict(names)
     exec(f"def {name}({signature}):\n{indent(body, '    ')}", scope)
     return scope[name]
 
@@ -75,39 +79,46 @@ def _compiled(name: str, parameters: list[str], body: str, names: dict[str, Any]
 def races(
     races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
 ) -> list[dict[str, float]]:
-    """Return the nanoseconds that the runs of each race take for one go, at their best.
+    """Return the nanoseconds that the runs of each race take for one go.
 
     Arguments:
         races: What is compared, by name.
         seconds: How long each race may take, about.
         a_slice: How many nanoseconds a slice takes at least (and at most twice that).
     """
-    best: list[dict[str, float]] = [dict.fromkeys(race, inf) for race in races]
+    rounds: list[list[dict[str, float]]] = [[] for _ in races]
     with no_collector():
-        counts = [{name: _calls_in(a_slice, run) for name, run in race.items()} for race in races]
+        counts = [{name: _calls_in(a_slice, race[name]) for name in race} for race in races]
         for _ in range(PASSES):
             for i, race in enumerate(races):
-                _race(race, counts[i], best[i], seconds / PASSES)
-    return best
+                rounds[i] += _race(race, counts[i], seconds / PASSES)
+    return [combined(its_rounds) for its_rounds in rounds]
 
 
-def _race(
-    race: dict[str, Run], counts: dict[str, int], best: dict[str, float], seconds: float
-) -> None:
+def _race(race: dict[str, Run], counts: dict[str, int], seconds: float) -> list[dict[str, float]]:
+    rounds = []
     order = list(race)
     deadline = perf_counter_ns() + seconds * 1e9
-    while True:
-        for name in order:
-            best[name] = min(best[name], race[name](counts[name]) / counts[name])
-        if perf_counter_ns() > deadline:
-            return
+    while not rounds or perf_counter_ns() < deadline:
+        taken = {name: race[name](counts[name]) / counts[name] for name in order}
+        rounds.append({name: taken[name] for name in race})
         order.reverse()  # nobody always comes after the same one
+    return rounds
+
+
+def combined(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Return the best figure of the first run, and the others in the ratios that are the median."""
+    first, *_ = rounds[0]
+    best = min(taken[first] for taken in rounds)
+    return {
+        name: best * median(taken[name] / taken[first] for taken in rounds) for name in rounds[0]
+    }
 
 
 def _calls_in(a_slice: int, run: Run) -> int:
-    """Return how many calls take a slice, at least; one time of three is not an interrupted one."""
+    """Return how many calls take a slice, at least."""
     count = 1
-    while any(run(count) < a_slice for _ in range(3)):
+    while any(run(count) < a_slice for _ in range(2)):  # once may have been an interruption
         count *= 2
     return count
 

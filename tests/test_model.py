@@ -11,6 +11,7 @@ What fastsig does otherwise on purpose is written down here, and only that is to
 import functools
 import gc
 import importlib
+import logging
 import os
 import weakref
 
@@ -80,7 +81,7 @@ class Program(RuleBasedStateMachine):
         self.signals = [dispatch.Signal()]
         for core in ("compiled", "pure"):
             signal = package(core).Signal()
-            type(signal)._logger.disabled = True
+            logging.getLogger("fastsig").disabled = True
             self.signals.append(signal)
         self.receivers = {}
         self.senders = [None, "task", b"task", *(Sender() for _ in range(3))]

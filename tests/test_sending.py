@@ -100,7 +100,7 @@ class TestFailing:
             def emit(self, record):
                 seen.append((record.exc_info[1], sys.exc_info()[1]))
 
-        logger = type(signal)._logger
+        logger = logging.getLogger("fastsig")
         handler = Handler()
         logger.addHandler(handler)
         logger.propagate = False
@@ -144,7 +144,7 @@ class TestFailing:
             def emit(self, record):
                 raise OSError("disk full")
 
-        logger = type(signal)._logger
+        logger = logging.getLogger("fastsig")
         handler = Handler()
         logger.addHandler(handler)
         try:

@@ -23,6 +23,8 @@ def core() -> str:
 
 def dispatch() -> str:
     """Return whether Celery is there, and whether it sends its signals through fastsig."""
+    # Makes Celery dispatch through fastsig.
+    import fastsig.signals  # noqa: F401
 
     try:
         import celery

@@ -19,7 +19,6 @@ from cpython.method cimport PyMethod_GET_FUNCTION, PyMethod_GET_SELF
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.string cimport memcpy
 
 from types import MethodType
 
@@ -67,6 +66,10 @@ cdef extern from *:
     #define fs_load(counter) (counter)
     #endif
 
+    /* A plain Python function is called without looking up how it is called. */
+    #define fs_call(function, args, count, names) \
+        ((PyFunctionObject *)(function))->vectorcall(function, args, count, names)
+
     /* The exception that is set, raised where Cython can catch it. */
     static inline PyObject *fs_raise(void) { return NULL; }
 
@@ -97,7 +100,9 @@ cdef extern from *:
     Py_ssize_t fs_load(Py_ssize_t counter)
     object fs_raise()
 
+    PyObject *fs_call(PyObject *, PyObject *const *, size_t, PyObject *)
     PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
+    PyObject **PySequence_Fast_ITEMS(PyObject *)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     bint PyFunction_Check(PyObject *)
     PyObject *PyFunction_GET_CODE(PyObject *)
@@ -164,7 +169,7 @@ cdef class Plan:
     by position, then those that go by keyword, under the names `keywords`.
     """
 
-    cdef int kind
+    cdef Py_ssize_t kind
     cdef Py_ssize_t positional
     cdef Py_ssize_t count
     cdef Py_ssize_t *order
@@ -275,10 +280,10 @@ cdef class Dispatcher:
         Raises:
             TypeError: `receiver_key` is not hashable.
         """
-        sender_key = key(sender)
+        sender_key = ANY if sender is None else key(sender)
         entry = ((receiver_key, sender_key), reference)
         hash(receiver_key)
-        sender_holder = holder(sender, self.version)
+        sender_holder = None if sender is None else holder(sender, self.version)
         with cython.critical_section(self):
             self.insert(entry, sender_holder)
 
@@ -640,13 +645,17 @@ cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
     cdef PyObject *small[2 * SMALL + 1]
     cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
     cdef PyObject **sent            # the signal, and the arguments of `send`
+    cdef PyObject **references = PySequence_Fast_ITEMS(<PyObject *>route.references)
+    cdef PyObject **plans = PySequence_Fast_ITEMS(<PyObject *>calls.plans)
+    cdef PyObject **codes = PySequence_Fast_ITEMS(<PyObject *>calls.codes)
+    cdef PyObject *plan
+    cdef PyObject *ordered = NULL   # the plan that the arguments are in the order of
     cdef PyObject *callee
     cdef PyObject *response
     cdef PyObject *pair
     cdef Py_ssize_t size = PyTuple_GET_SIZE(route.references)
     cdef Py_ssize_t filled = 0
-    cdef Py_ssize_t first, i, j
-    cdef Plan plan, ordered = None
+    cdef Py_ssize_t i, j, kind
     cdef list responses
 
     if calls.width > SMALL:
@@ -657,51 +666,54 @@ cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
         vector[0] = NULL
         sent = vector + 1 + calls.width
         sent[0] = <PyObject *>self
-        memcpy(sent + 1, args, (calls.width - 1) * sizeof(PyObject *))
+        for j in range(calls.width - 1):
+            sent[1 + j] = args[j]
         # Untracked, no code that runs meanwhile can come upon the list and its empty places.
         responses = PyList_New(size)
         PyObject_GC_UnTrack(<PyObject *>responses)
 
         for i in range(size):
-            receiver = live(<object>PyTuple_GET_ITEM(route.references, i))
+            receiver = live(<object>references[i])
             if receiver is None:
                 fs_add(self.version.number)
                 continue
 
-            plan = <Plan>PyTuple_GET_ITEM(calls.plans, i)
+            plan = plans[i]
             if plan is not ordered:
-                for j in range(plan.count):
-                    vector[1 + j] = sent[plan.order[j]]
+                for j in range((<Plan>plan).count):
+                    vector[1 + j] = sent[(<Plan>plan).order[j]]
                 ordered = plan
 
-            first = 1
-            function = None
+            kind = (<Plan>plan).kind
             callee = <PyObject *>receiver
-            if plan.kind == KIND_METHOD:
+            if kind == KIND_METHOD:
                 callee = PyMethod_GET_FUNCTION(receiver)
                 vector[0] = PyMethod_GET_SELF(receiver)
-                first = 0
-            elif plan.kind == KIND_OBJECT:
+            elif kind == KIND_OBJECT:
                 function = fs_type_lookup(receiver, "__call__")
                 callee = <PyObject *>function
                 vector[0] = <PyObject *>receiver
-                first = 0
 
-            if plan.kind != KIND_OTHER and not (
+            if kind != KIND_OTHER and not (
                 PyFunction_Check(callee)
-                and PyFunction_GET_CODE(callee) is PyTuple_GET_ITEM(calls.codes, i)
+                and PyFunction_GET_CODE(callee) is codes[i]
             ):
                 other = call_unplanned(self, receiver, route, calls, sent)
                 response = <PyObject *>other
                 Py_INCREF(response)
             else:
-                response = PyObject_Vectorcall(
-                    callee,
-                    vector + first,
-                    <size_t>(plan.positional + 1 - first)
-                    | (PY_VECTORCALL_ARGUMENTS_OFFSET if first else 0),
-                    plan.kwnames,
-                )
+                if kind == KIND_FUNCTION:
+                    response = fs_call(
+                        callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
+                    )
+                elif kind == KIND_OTHER:
+                    response = PyObject_Vectorcall(
+                        callee, vector + 1, PY_VECTORCALL_ARGUMENTS_OFFSET, (<Plan>plan).kwnames
+                    )
+                else:
+                    response = fs_call(
+                        callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
+                    )
                 if response is NULL:
                     other = self.failure(receiver)
                     response = <PyObject *>other

@@ -7,19 +7,42 @@ table that it saw, and is not used once there is another.  So no lock is ever he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
 from itertools import compress
 from operator import is_, itemgetter, not_
-from types import CodeType
-from typing import Any, NamedTuple
+from types import MethodType
 from weakref import ReferenceType
 
-from fastsig._shared import ANY, FUNCTION, METHOD, OBJECT, Table, dead, holder, key, plan
+from fastsig._shared import (
+    ANY,
+    FUNCTION,
+    METHOD,
+    OBJECT,
+    MethodReference,
+    Table,
+    dead,
+    holder,
+    key,
+    plan,
+)
 from fastsig._shared import reference as weak
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from typing import Any
+
+    Entry = tuple[tuple[Hashable, Hashable], Any]
+
+    Call = tuple[int, Any, int, object, "Plan"]
+    """How to come by a receiver, its reference and kind, and the code for which its plan holds."""
 
 CONFLICT = OBJECT + 1
 
-Entry = tuple[tuple[Hashable, Hashable], Any]
+# What of the sent arguments goes by keyword.
+THE_SIGNAL, EVERYTHING, SOME = range(3)
+
+# How to come by a receiver.
+STRONG, WEAK, WEAK_METHOD = range(3)
 
 
 class Version:
@@ -38,34 +61,38 @@ class Version:
         self.state = object()
 
 
+class Method:
+    """A weakly referenced bound method in a route: `MethodReference` taken apart."""
+
+    __slots__ = ("function", "reference")
+
+    def __init__(self, reference: MethodReference) -> None:
+        self.reference = reference
+        self.function = reference.function
+
+
 class Plan:
     """How a receiver takes the arguments of one call shape.
 
-    `positional` are the names of those that go by position, `keywords` of those that go by name.
+    `values` takes those that go by position from all that were sent, in order: the signal, the
+    sender, and the rest.  `by_keyword` tells which go by name; `form` tells the usual cases of
+    these apart.
     """
 
-    __slots__ = ("keywords", "positional")
+    __slots__ = ("by_keyword", "form", "values")
 
-    def __init__(self, positional: tuple[str, ...], keywords: tuple[str, ...]) -> None:
-        self.positional = _getter(positional)
-        self.keywords = keywords
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
-    """Return what takes the values of `names` from a dict, as a tuple."""
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda named: tuple([named[name] for name in names])
-
-
-class Call(NamedTuple):
-    """The call of one receiver of a route; its plan holds as long as the receiver runs `code`."""
-
-    weak: bool
-    reference: Any
-    kind: int
-    code: object
-    plan: Plan
+    def __init__(
+        self, names: tuple[str, ...], positional: tuple[int, ...], by_keyword: tuple[int, ...]
+    ) -> None:
+        if len(positional) > 1:
+            self.values: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*positional)
+        else:
+            self.values = lambda sent: tuple([sent[i] for i in positional])
+        self.by_keyword = [(names[i], i) for i in by_keyword]
+        if len(by_keyword) == len(names):
+            self.form = EVERYTHING
+        else:
+            self.form = THE_SIGNAL if by_keyword == (0,) else SOME
 
 
 class Route:
@@ -76,8 +103,11 @@ class Route:
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
 
     def __init__(self, references: Iterable[Any]) -> None:
-        self.references = tuple(references)
-        self.calls: dict[tuple[str, ...], tuple[Call, ...]] = {}
+        self.references = tuple(
+            Method(reference) if type(reference) is MethodReference else reference
+            for reference in references
+        )
+        self.calls: dict[tuple[str, ...], list[Call]] = {}
 
 
 class Routes:
@@ -93,7 +123,7 @@ class Routes:
         for place, ((_, sender_key), _) in enumerate(entries):
             self.places.setdefault(sender_key, []).append(place)
         self.routes: dict[Hashable, Route] = {}
-        self.sole = Route(entry[1] for entry in entries) if len(self.places) == 1 else None
+        self.sole: Route | None = None  # the route of everybody, if it is the only one
 
     def route(self, sender_key: Hashable) -> Route | None:
         """Return the route of a sender key, None if it is not in the table."""
@@ -183,7 +213,7 @@ class Dispatcher:
 
     def has_listeners(self, sender: object = None) -> bool:
         """Tell whether a live receiver would be called if `sender` sent the signal."""
-        return any(not dead(reference) for reference in self._find(sender).references)
+        return any(live(reference) is not None for reference in self._find(sender).references)
 
     def _failed(self, receiver: object, exception: Exception) -> object:
         """Return the response of a receiver that raised `exception`, or raise one.
@@ -210,45 +240,42 @@ class Dispatcher:
         """
         routes = self._routes
         if (
-            routes is None
-            or routes.sole is None
-            or routes.state is not self._version.state
-            or routes.edit is not self._edit
-            or not self._watched
+            routes is not None
+            and routes.sole is not None
+            and routes.state is self._version.state
+            and routes.edit is self._edit
         ):
-            route = self._find(sender)
-        else:
             route = routes.sole
+        else:
+            route = self._find(sender)
         responses: list[tuple[Any, Any]] = []
         if not route.references:
             return responses
 
         names = tuple(named)
         calls = route.calls.get(names) or self._plan(route, names)
-        everything = {"signal": self, "sender": sender, **named}
-        ordered = None
-        for is_weak, reference, kind, code, order in calls:
-            receiver = reference() if is_weak else reference
+        sent = (self, sender, *named.values())
+        ordered: Plan | None = None
+        keywords: dict[str, Any]
+        for how, reference, kind, code, order in calls:
+            receiver = reference() if how == WEAK else live(reference)
             if receiver is None:
                 self._version()
                 continue
             if order is not ordered:
-                values = order.positional(everything)
-                keywords = {name: everything[name] for name in order.keywords}
+                values = order.values(sent)
+                if order.form == THE_SIGNAL:
+                    keywords = {"signal": self}
+                elif order.form == EVERYTHING:
+                    keywords = {"signal": self, "sender": sender, **named}
+                else:
+                    keywords = {name: sent[i] for name, i in order.by_keyword}
                 ordered = order
             try:
-                if code is (
-                    receiver.__code__
-                    if kind == FUNCTION
-                    else receiver.__func__.__code__
-                    if kind == METHOD
-                    else _code_of_object(receiver)
-                    if kind == OBJECT
-                    else None
-                ):
+                if code is (receiver.__code__ if kind == FUNCTION else code_of(kind, receiver)):
                     response = receiver(*values, **keywords)
                 else:
-                    response = self._call_unplanned(receiver, route, named, everything)
+                    response = self._call_unplanned(receiver, route, names, sent)
             except Exception as exception:
                 response = self._failed(receiver, exception)
             responses.append((receiver, response))
@@ -284,28 +311,30 @@ class Dispatcher:
         while True:
             state, edit = self._version.state, self._edit
             entries = list(self.receivers)
-            live, senders = self._purged(entries)
-            routes = Routes(state, edit, live)
+            alive, senders = self._purged(entries)
+            routes = Routes(state, edit, alive)
             if state is self._version.state and edit is self._edit:
                 break
         if self._index is not None and (self._index[0] is not state or not self._watched):
             self._index = None
-        if len(live) != len(entries) and isinstance(self._table, list):
-            self._discard({id(entry) for entry in entries} - {id(entry) for entry in live})
+        if len(alive) != len(entries) and isinstance(self._table, list):
+            self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
             self._senders.pop(sender_key, None)
+        if self._watched and len(routes.places) == 1:
+            routes.sole = routes.route(ANY)
         self._routes = routes
         return routes
 
     def _purged(self, entries: list[Entry]) -> tuple[list[Entry], set[Hashable]]:
         """Return those of `entries` that are alive, and the keys of their senders."""
-        live, senders = [], set()
+        alive, senders = [], set()
         for entry in entries:
             (_, sender_key), reference = entry
             if not dead(reference) and not dead(self._senders.get(sender_key)):
-                live.append(entry)
+                alive.append(entry)
                 senders.add(sender_key)
-        return live, senders
+        return alive, senders
 
     def _discard(self, gone: set[int]) -> None:
         """Take the entries with these `id` out of the table."""
@@ -378,44 +407,56 @@ class Dispatcher:
             assert route is not None
         return route
 
-    def _plan(self, route: Route, names: tuple[str, ...]) -> tuple[Call, ...]:
+    def _plan(self, route: Route, names: tuple[str, ...]) -> list[Call]:
         """Work out the calls of a route for a new call shape."""
         all_names = ("signal", "sender", *names)
         known: dict[object, Plan] = {}
-        calls = []
+        calls: list[Call] = []
         for reference in route.references:
-            is_weak = isinstance(reference, ReferenceType)
-            receiver = reference() if is_weak else reference
-            kind, code, positional, keywords = (
-                (CONFLICT, CONFLICT, (), ()) if "signal" in names else plan(receiver, all_names)
+            how = WEAK if type(reference) is ReferenceType else STRONG
+            kind, code, positional, by_keyword = (
+                (CONFLICT, CONFLICT, (), ())
+                if "signal" in names
+                else plan(live(reference), all_names)
             )
-            order = positional, keywords
+            order = positional, by_keyword
             if order not in known:
-                known[order] = Plan(*(tuple(all_names[i] for i in part) for part in order))
-            calls.append(Call(is_weak, reference, kind, code, known[order]))
+                known[order] = Plan(all_names, positional, by_keyword)
+            calls.append((how, reference, kind, code, known[order]))
         if len(route.calls) >= Route.SHAPES:
             route.calls = {}
-        route.calls[names] = tuple(calls)
-        return route.calls[names]
+        route.calls[names] = calls
+        return calls
 
     def _call_unplanned(
-        self, receiver: Any, route: Route, named: dict[str, Any], everything: dict[str, Any]
+        self, receiver: Any, route: Route, names: tuple[str, ...], sent: tuple[Any, ...]
     ) -> Any:
         """Call a receiver whose plan does not hold; return its response."""
         route.calls = {}  # to be planned again by the next send
-        if "signal" in named:
-            return receiver(signal=self, **everything)  # it is the TypeError that Python raises
-        names = tuple(everything)
-        _, _, positional, keywords = plan(receiver, names)
+        if "signal" in names:  # it is a TypeError, which Python itself raises
+            return receiver(signal=self, **dict(zip(names, sent[2:], strict=True)))
+        all_names = ("signal", "sender", *names)
+        _, _, positional, by_keyword = plan(receiver, all_names)
         return receiver(
-            *[everything[names[i]] for i in positional],
-            **{names[i]: everything[names[i]] for i in keywords},
+            *[sent[i] for i in positional], **{all_names[i]: sent[i] for i in by_keyword}
         )
 
 
-def _code_of_object(receiver: object) -> CodeType | None:
-    """Return the code of the ``__call__`` that the type of `receiver` has."""
-    return getattr(getattr(type(receiver), "__call__", None), "__code__", None)  # noqa: B004
+def live(reference: Any) -> Any:
+    """Return the receiver of a reference in a route, None if it is dead."""
+    if type(reference) is Method:
+        owner, function = ReferenceType.__call__(reference.reference), reference.function()
+        return None if owner is None or function is None else MethodType(function, owner)
+    return reference() if isinstance(reference, ReferenceType) else reference
+
+
+def code_of(kind: int, receiver: Any) -> object:
+    """Return the code that runs when `receiver` is called, None if there is none to tell."""
+    if kind == METHOD:
+        return receiver.__func__.__code__
+    if kind == OBJECT:
+        return getattr(getattr(type(receiver), "__call__", None), "__code__", None)  # noqa: B004
+    return None
 
 
 def _same(entries: list[Entry], others: list[Entry]) -> bool:

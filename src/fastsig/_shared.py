@@ -7,12 +7,14 @@ The table of connections is a list that anybody may change (`Table`).  Its entri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, MethodType
-from typing import Any, Final, TypeGuard, TypeVar
+from types import FunctionType, MethodType
 from weakref import ReferenceType, ref
 
-_T = TypeVar("_T")
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType
+    from typing import Any, Final
 
 ANY: Final = id(None)
 """The sender key of a connection that takes every sender."""
@@ -20,7 +22,7 @@ ANY: Final = id(None)
 VARKEYWORDS: Final = 0x08  # inspect.CO_VARKEYWORDS, without the cost of importing inspect
 
 
-class Table(list[Any]):
+class Table(list[object]):
     """The connections of a signal, in order: a list that tells when it is changed from outside."""
 
     __slots__ = ("changed",)
@@ -50,7 +52,7 @@ for _name in (
     setattr(Table, _name, _telling(_name))
 
 
-class MethodReference(ref[Any]):
+class MethodReference(ref[object]):
     """A weak reference to a bound method: dead when its object is, or the function itself."""
 
     __slots__ = ("function",)
@@ -70,11 +72,6 @@ class MethodReference(ref[Any]):
         return None if owner is None or function is None else MethodType(function, owner)
 
 
-def _is(thing: object, kind: type[_T]) -> TypeGuard[_T]:
-    # Not isinstance: that believes a thing (a Mock with a spec) which lies about its class.
-    return issubclass(type(thing), kind)
-
-
 def target(proxy: object) -> object:
     """Return what a proxy (Celery's ``Proxy``, werkzeug's ``LocalProxy``) stands for.
 
@@ -91,13 +88,19 @@ def key(thing: object) -> object:
     It is the value of a str or bytes, ``(id(__self__), id(__func__))`` of a bound method, and
     the `id` of everything else; a proxy has the key of its target.
     """
-    thing = target(thing)
-    if _is(thing, str):
+    # By type, not by isinstance: a thing (a Mock with a spec) may lie about its class.
+    kind = type(thing)
+    if kind is FunctionType or thing is None:
+        return id(thing)
+    if kind is MethodType:
+        return (id(thing.__self__), id(thing.__func__))  # type: ignore[attr-defined]
+    if hasattr(kind, "_get_current_object"):
+        thing = target(thing)
+        return key(thing) if not hasattr(type(thing), "_get_current_object") else id(thing)
+    if issubclass(kind, str):
         return str.__str__(thing)
-    if _is(thing, bytes):
-        return bytes(memoryview(thing))
-    if _is(thing, MethodType):
-        return (id(thing.__self__), id(thing.__func__))
+    if issubclass(kind, bytes):
+        return bytes(memoryview(thing))  # type: ignore[arg-type]
     return id(thing)
 
 
@@ -107,7 +110,7 @@ def reference(thing: object, callback: Callable[[Any], object]) -> ReferenceType
     Raises:
         TypeError: `thing` cannot be weakly referenced.
     """
-    if _is(thing, MethodType):
+    if type(thing) is MethodType:
         return MethodReference(thing, callback)
     return ref(thing, callback)
 
@@ -118,8 +121,10 @@ def holder(sender: object, callback: Callable[[Any], object]) -> object:
     That is a weak reference; where there can be none the sender itself, which lives on; for a
     sender that is known by its value, None.
     """
+    if sender is None:
+        return None
     sender = target(sender)
-    if sender is None or _is(sender, str) or _is(sender, bytes):
+    if issubclass(type(sender), (str, bytes)):
         return None
     try:
         return reference(sender, callback)
@@ -129,7 +134,7 @@ def holder(sender: object, callback: Callable[[Any], object]) -> object:
 
 def dead(reference: object) -> bool:
     """Tell whether `reference` is a weak reference whose target is gone."""
-    return _is(reference, ReferenceType) and reference() is None
+    return issubclass(type(reference), ReferenceType) and reference() is None  # type: ignore[operator]
 
 
 # The kinds of receiver that a call plan tells apart.
@@ -138,15 +143,16 @@ OTHER, FUNCTION, METHOD, OBJECT = range(4)
 
 def function_of(receiver: object) -> tuple[int, FunctionType | None]:
     """Return the kind of a receiver, and the plain function that runs when it is called."""
-    if _is(receiver, FunctionType):
+    function: object
+    if type(receiver) is FunctionType:
         return FUNCTION, receiver
-    if _is(receiver, MethodType):
-        function: object = receiver.__func__
-        return (METHOD, function) if _is(function, FunctionType) else (OTHER, None)
+    if type(receiver) is MethodType:
+        function = receiver.__func__
+        return (METHOD, function) if type(function) is FunctionType else (OTHER, None)
     for base in type(receiver).__mro__:
         function = base.__dict__.get("__call__")
         if function is not None:
-            return (OBJECT, function) if _is(function, FunctionType) else (OTHER, None)
+            return (OBJECT, function) if type(function) is FunctionType else (OTHER, None)
     return OTHER, None
 
 

@@ -31,7 +31,7 @@ class Signal(signal.Signal, CelerySignal):
 
     __slots__ = ()
 
-    _logger = celery_dispatch.logger
+    _logger_name = celery_dispatch.logger.name
 
     # What the private methods of Celery's class expect to find.
     lock = RLock()

@@ -6,18 +6,19 @@ so on purpose (README, "What is better").
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-import warnings
-from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from fastsig._shared import key, target
 
-__all__ = ["Signal", "compiled", "receiver"]
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Hashable, Iterable
+    from typing import Any, ClassVar, Literal, TypeVar, overload
 
-_Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
+    _Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
+
+__all__ = ["Signal", "compiled", "receiver"]
 
 
 def switch(name: str, default: bool = False) -> bool:
@@ -67,7 +68,7 @@ class Signal(Dispatcher):
 
     __slots__ = ("__dict__", "__weakref__", "name", "providing_args", "use_caching")
 
-    _logger: ClassVar[logging.Logger] = logging.getLogger("fastsig")
+    _logger_name: ClassVar[str] = "fastsig"
 
     def __init__(
         self,
@@ -82,44 +83,47 @@ class Signal(Dispatcher):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name} providing_args={self.providing_args!r}>"
 
-    @overload
-    def connect(
-        self,
-        receiver: _Receiver,
-        sender: object = None,
-        weak: bool = True,
-        dispatch_uid: Hashable = None,
-        retry: Literal[False] = False,
-    ) -> _Receiver: ...
-    @overload
-    def connect(
-        self,
-        receiver: Callable[..., Any],
-        sender: object = None,
-        weak: bool = True,
-        dispatch_uid: Hashable = None,
-        *,
-        retry: bool,
-    ) -> Callable[..., Any]: ...
-    @overload
-    def connect(
-        self,
-        receiver: None = None,
-        sender: object = None,
-        weak: bool = True,
-        dispatch_uid: Hashable = None,
-        retry: Literal[False] = False,
-    ) -> Callable[[_Receiver], _Receiver]: ...
-    @overload
-    def connect(
-        self,
-        receiver: None = None,
-        sender: object = None,
-        weak: bool = True,
-        dispatch_uid: Hashable = None,
-        *,
-        retry: bool,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def connect(
+            self,
+            receiver: _Receiver,
+            sender: object = None,
+            weak: bool = True,
+            dispatch_uid: Hashable = None,
+            retry: Literal[False] = False,
+        ) -> _Receiver: ...
+        @overload
+        def connect(
+            self,
+            receiver: Callable[..., Any],
+            sender: object = None,
+            weak: bool = True,
+            dispatch_uid: Hashable = None,
+            *,
+            retry: bool,
+        ) -> Callable[..., Any]: ...
+        @overload
+        def connect(
+            self,
+            receiver: None = None,
+            sender: object = None,
+            weak: bool = True,
+            dispatch_uid: Hashable = None,
+            retry: Literal[False] = False,
+        ) -> Callable[[_Receiver], _Receiver]: ...
+        @overload
+        def connect(
+            self,
+            receiver: None = None,
+            sender: object = None,
+            weak: bool = True,
+            dispatch_uid: Hashable = None,
+            *,
+            retry: bool,
+        ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
     def connect(
         self,
         receiver: Callable[..., Any] | None = None,
@@ -189,13 +193,15 @@ class Signal(Dispatcher):
         self._connect(receiver_key, reference, target(proxy))
 
     def _retrying(self, receiver: Callable[..., Any]) -> Callable[..., Any]:
+        import time
+
         def retry(*args: Any, **kwargs: Any) -> Any:
             seconds = 2
             while True:
                 try:
                     return receiver(*args, **kwargs)
                 except Exception:
-                    self._logger.error(
+                    self._logger().error(
                         "Could not process signal receiver %s. Retrying in %.2f seconds...",
                         _shown(receiver),
                         seconds,
@@ -228,14 +234,21 @@ class Signal(Dispatcher):
             TypeError: `dispatch_uid` is not hashable.
         """
         if weak is not None:
+            import warnings
+
             warnings.warn(
                 "Passing `weak` to disconnect has no effect.", DeprecationWarning, stacklevel=2
             )
         return self._disconnect(_receiver_key(receiver, dispatch_uid), sender)
 
+    def _logger(self) -> logging.Logger:
+        import logging
+
+        return logging.getLogger(self._logger_name)
+
     def _failed(self, receiver: object, exception: Exception) -> object:
         """Log what a receiver raised; it is the receiver's response."""
-        self._logger.error(
+        self._logger().error(
             "Signal handler %r raised: %r",
             _shown(receiver),
             _shown(exception),
