@@ -21,6 +21,7 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
 
 from types import MethodType
+from weakref import ref
 
 from fastsig._shared import (
     ANY,
@@ -31,7 +32,6 @@ from fastsig._shared import (
     Table,
     holder,
     key,
-    reference as weak,
     plan as plan_for,
 )
 
@@ -239,7 +239,7 @@ cdef class Dispatcher:
     cdef Version version    # of the table
     cdef Py_ssize_t seen    # the version up to which all that follows is true
     cdef Py_ssize_t edits   # how often this dispatcher changed the table itself
-    cdef list entries       # the table as it was when the routes were worked out
+    cdef list entries       # the table as it was when the routes were worked out, if needed
     cdef dict index         # {key: entry} of the table, or None
     cdef dict senders       # {sender key: what keeps the key this sender's own}
     cdef dict places        # {sender key: the indexes of its entries}
@@ -304,7 +304,9 @@ cdef class Dispatcher:
         Raises:
             TypeError: `receiver` cannot be weakly referenced.
         """
-        return weak(receiver, self.version)
+        if type(receiver) is MethodType:
+            return MethodReference(receiver, self.version)
+        return ref(receiver, self.version)
 
     def has_listeners(self, sender=None):
         """Tell whether a live receiver would be called if `sender` sent the signal."""
@@ -375,16 +377,19 @@ cdef class Dispatcher:
             for place, ((_, sender_key), _) in enumerate(live):
                 places.setdefault(sender_key, []).append(place)
             sole = None
-            if self.watched and len(places) == 1:
-                sole = Route([reference for _, reference in live])
+            if len(places) == 1:
+                places[ANY] = range(len(live))
+                if self.watched:
+                    sole = Route([reference for _, reference in live])
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
             _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if len(live) != len(entries) and isinstance(self.table, list):
                 PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
             self.edits += 1
-            self.entries = live
-            self.index = None
+            self.entries = live if sole is None else None
+            if self.seen != number or not self.watched:
+                self.index = None
             self.senders = senders
             self.places = places
             self.routes = routes
@@ -410,7 +415,7 @@ cdef class Dispatcher:
             self.refresh()
             edits = self.edits
             index = {}
-            for entry in self.entries:
+            for entry in list(self.table):
                 index.setdefault(entry[0], entry)
             if edits == self.edits:
                 self.index = index
@@ -505,7 +510,7 @@ cdef class Dispatcher:
             if places is None:
                 return None
             if sender_key != ANY:
-                places = sorted(self.places[ANY] + places)
+                places = sorted([*self.places[ANY], *places])
             route = Route([(<tuple>entry)[1] for entry in [self.entries[i] for i in places]])
             if edits == self.edits:
                 routes[sender_key] = route

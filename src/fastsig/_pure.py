@@ -119,9 +119,11 @@ class Routes:
         self.state = state
         self.edit = edit
         self.entries = entries
-        self.places: dict[Hashable, list[int]] = {ANY: []}
+        self.places: dict[Hashable, Any] = {ANY: []}
         for place, ((_, sender_key), _) in enumerate(entries):
             self.places.setdefault(sender_key, []).append(place)
+        if len(self.places) == 1:
+            self.places[ANY] = range(len(entries))
         self.routes: dict[Hashable, Route] = {}
         self.sole: Route | None = None  # the route of everybody, if it is the only one
 
@@ -131,7 +133,7 @@ class Routes:
         if route is None and sender_key in self.places:
             places = self.places[sender_key]
             if sender_key != ANY:
-                places = sorted(self.places[ANY] + places)
+                places = sorted([*self.places[ANY], *places])
             route = self.routes[sender_key] = Route(self.entries[i][1] for i in places)
         return route
 

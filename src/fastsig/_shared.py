@@ -199,7 +199,7 @@ def plan(
     only = code.co_varnames[count : count + code.co_kwonlyargcount]
     if not code.co_flags & VARKEYWORDS:
         accepted = {*named, *only}
-    elif function.__dict__.keys() & {"__wrapped__", "__signature__"}:
+    elif hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
         accepted = _accepted(receiver)
     else:
         accepted = None

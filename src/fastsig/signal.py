@@ -180,7 +180,7 @@ class Signal(Dispatcher):
                 f"{type(receiver).__name__!r} cannot be weakly referenced:"
                 " connect it with weak=False"
             ) from None
-        if hasattr(type(sender), "__then__"):
+        if sender is not None and hasattr(type(sender), "__then__"):
             sender.__then__(self._connect_target, receiver_key, receiver, sender, weak)  # type: ignore[attr-defined]
         else:
             self._connect(receiver_key, reference, sender)
@@ -259,17 +259,20 @@ class Signal(Dispatcher):
 
 def _receiver_key(receiver: object, dispatch_uid: Hashable) -> Hashable:
     """Return what a receiver is known by."""
-    try:
-        hash(dispatch_uid)
-    except TypeError:
-        raise TypeError(
-            f"dispatch_uid must be hashable, which {type(dispatch_uid).__name__!r} is not"
-        ) from None
-    if dispatch_uid:
-        return dispatch_uid
-    if hasattr(receiver, "_dispatch_uid"):
-        return receiver._dispatch_uid  # type: ignore[no-any-return]
-    return key(receiver)
+    if dispatch_uid is not None:
+        try:
+            hash(dispatch_uid)
+        except TypeError:
+            raise TypeError(
+                f"dispatch_uid must be hashable, which {type(dispatch_uid).__name__!r} is not"
+            ) from None
+        if dispatch_uid:
+            return dispatch_uid
+    own: Hashable = getattr(receiver, "_dispatch_uid", _NONE)
+    return key(receiver) if own is _NONE else own
+
+
+_NONE = object()
 
 
 class _Unprintable:
