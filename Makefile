@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -20,6 +20,17 @@ lint: $(VENV)/built
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
 
+# The figures, the chart and which targets hold; the results are in bench-results.
+bench: $(VENV)/benched
+	$(BIN)/python benchmarks/run.py
+
+bench-quick: $(VENV)/benched
+	$(BIN)/python benchmarks/run.py --quick
+
+# Fails if sending or connecting has become clearly slower.
+guard: $(VENV)/built
+	$(BIN)/python benchmarks/guard.py
+
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -30,6 +41,10 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group test --group lint
+	touch $@
+
+$(VENV)/benched: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
 # Editable, and with the compiled core beside its source, so that both cores are at hand.

@@ -204,6 +204,7 @@ def outcomes(python, unpacked, tests, when, pure):
             "SUITE_CELERY": unpacked.name.partition("-")[2],
             "SUITE_IMPORT": when,
             "SUITE_RESULTS": str(results),
+            "TMPDIR": str(unpacked.parent),  # Celery's tests leave folders behind
         },
     )
     if done.returncode not in (0, 1) or not results.is_file():

@@ -202,7 +202,7 @@ cdef class Calls:
     """
 
     cdef Py_ssize_t nargs
-    cdef PyObject *kwnames  # the tuple that the call site passes, or NULL; `names` keeps it
+    cdef PyObject *kwnames  # the tuple that a call site passed, or NULL; `names` keeps it
     cdef tuple names
     cdef tuple named        # all the names that receivers are called with
     cdef list sent          # which of the sent arguments each of them has
@@ -517,7 +517,7 @@ cdef class Dispatcher:
                 return <Route>route
 
     cdef Calls plan(self, Route route, Py_ssize_t nargs, PyObject *kwnames):
-        """Return the calls of a route for a call shape that comes in another tuple, or is new.
+        """Return the calls of a route for a call shape that is new, or has names not interned.
 
         Raises:
             TypeError: This is not how `send` is called.
@@ -624,6 +624,22 @@ cdef PyObject *sender_of(PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     raise TypeError("send() missing 1 required argument: 'sender'")
 
 
+cdef inline bint same_names(PyObject *these, PyObject *those) noexcept:
+    """Tell whether two tuples of keyword names hold the same strings."""
+    # A call site passes the same tuple every time; another one, or `**mapping`, one of its own
+    # with, as a rule, the same interned strings.  Those that are not interned are left to `plan`.
+    if these is those:
+        return True
+    if these is NULL or those is NULL:
+        return False
+    if PyTuple_GET_SIZE(<object>these) != PyTuple_GET_SIZE(<object>those):
+        return False
+    for i in range(PyTuple_GET_SIZE(<object>these)):
+        if PyTuple_GET_ITEM(<object>these, i) is not PyTuple_GET_ITEM(<object>those, i):
+            return False
+    return True
+
+
 cdef send(self_, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     """Dispatcher.send, with its arguments as the call site passes them."""
     cdef Dispatcher self = <Dispatcher>self_
@@ -636,7 +652,7 @@ cdef send(self_, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     cdef Calls calls
     with cython.critical_section(route):
         calls = route.calls
-    while calls is not None and (calls.kwnames is not kwnames or calls.nargs != nargs):
+    while calls is not None and (calls.nargs != nargs or not same_names(calls.kwnames, kwnames)):
         calls = calls.next
     if calls is None:
         calls = self.plan(route, nargs, kwnames)

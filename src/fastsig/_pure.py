@@ -387,7 +387,10 @@ class Dispatcher:
         if twice:
             del self._table[[keys for keys, _ in self._table].index(keys)]
         else:
-            self._discard({id(entry)})
+            try:
+                list.remove(self._table, entry)
+            except ValueError:  # comparing keys ran code that changed the table
+                self._discard({id(entry)})
         if keys[1] in self._senders and all(
             sender_key != keys[1] for (_, sender_key), _ in list(self._table)
         ):
