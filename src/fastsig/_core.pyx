@@ -381,14 +381,15 @@ cdef class Dispatcher:
                 places[ANY] = range(len(live))
                 if self.watched:
                     sole = Route([reference for _, reference in live])
+            _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
-            _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
+            # From here on nothing is allocated or freed, so the fields change all at once.
             if len(live) != len(entries) and isinstance(self.table, list):
                 PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
             self.edits += 1
             self.entries = live if sole is None else None
-            if self.seen != number or not self.watched:
+            if self.seen != number or not self.watched or len(live) != len(entries):
                 self.index = None
             self.senders = senders
             self.places = places
@@ -463,15 +464,14 @@ cdef class Dispatcher:
                 held = False
             if place >= 0 and not held:
                 break
-        if held:
-            del self.senders[keys[1]]
-        self.edited()
         if place >= 0 and self.watched:
             PyList_SetSlice(self.table, place, place + 1, NULL)
         elif place >= 0:
             del self.table[place]
-        if not self.watched or len(index) != len(<list>table):
+        if not self.watched or len(index) != len(self.table):
             self.index = None
+        _old = self.senders.pop(keys[1], None) if held else None
+        self.edited()
         return True
 
     cdef Route find(self, PyObject *sender):
@@ -481,8 +481,6 @@ cdef class Dispatcher:
                 self.refresh()
             if self.sole is not None:
                 return self.sole
-            if len(self.places) == 1:
-                return self.route(ANY)
             if PyUnicode_CheckExact(<object>sender):
                 sender_key = <object>sender
             else:
@@ -502,16 +500,21 @@ cdef class Dispatcher:
         while True:
             if self.routes is None or not self.fresh():
                 self.refresh()
+            if self.sole is not None:
+                return self.sole
+            if len(self.places) == 1:
+                sender_key = ANY
             route = self.routes.get(sender_key)
             if route is not None:
                 return <Route>route
-            edits, routes = self.edits, self.routes
+            edits, routes, entries = self.edits, self.routes, self.entries
             places = self.places.get(sender_key)
             if places is None:
                 return None
+            everybody = self.places[ANY]
             if sender_key != ANY:
-                places = sorted([*self.places[ANY], *places])
-            route = Route([(<tuple>entry)[1] for entry in [self.entries[i] for i in places]])
+                places = sorted([*everybody, *places])
+            route = Route([entries[i][1] for i in places])
             if edits == self.edits:
                 routes[sender_key] = route
                 return <Route>route
@@ -572,8 +575,9 @@ cdef class Dispatcher:
         new.width = len(sent)
         new.plans = tuple(plans)
         new.codes = tuple(codes)
-        new.next = route.calls if shapes < SHAPES else None
         with cython.critical_section(route):
+            _old = route.calls
+            new.next = route.calls if shapes < SHAPES else None
             route.calls = new
         return new
 
@@ -761,6 +765,7 @@ cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
 cdef call_unplanned(Dispatcher self, receiver, Route route, Calls calls, PyObject **sent):
     """Call a receiver whose plan does not hold; return its response."""
     with cython.critical_section(route):
+        _old = route.calls
         route.calls = None  # to be planned again by the next send
     try:
         if "signal" in calls.names:

@@ -403,6 +403,8 @@ class Dispatcher:
         routes = self._current()
         if routes.sole is not None:
             return routes.sole
+        if len(routes.places) == 1:
+            sender = None
         by_value = type(sender) is str
         route = routes.route(sender if by_value else id(sender))
         if route is None and not by_value:
