@@ -600,7 +600,7 @@ cdef bint known_otherwise(sender) except -1:
     """Tell whether a sender is known by something else than its `id`."""
     if PyUnicode_CheckExact(sender):
         return False
-    if isinstance(sender, (str, bytes, MethodType)):
+    if isinstance(sender, (str, bytes)) or type(sender) is MethodType:
         return True
     return fs_type_lookup(sender, "_get_current_object") is not None
 
