@@ -226,3 +226,86 @@ def test_weak_references_of_others(signal):
     assert responses(signal) == [1]
     signal.send(None)
     assert len(signal.receivers) == 1
+
+
+def test_a_reference_that_gives_another_receiver_each_time(signal):
+    class Listener:
+        def method(self, **kwargs):
+            return 3
+
+    class Reference(weakref.ref):
+        def __call__(self):
+            return current
+
+    current = Listener().method
+    signal.receivers.append((("key", ANY), Reference(first)))
+    assert responses(signal) == [3]
+    current = 3
+    assert isinstance(responses(signal)[0], TypeError)
+    current = first
+    assert responses(signal) == [1]
+    current = Listener.method
+    assert isinstance(responses(signal)[0], TypeError)
+
+
+def test_deaths_that_nobody_tells_of(Signal):
+    """In a copied table, the weak references tell the signal that they were made for."""
+
+    def make():
+        def receiver(**kwargs):
+            return "new"
+
+        return receiver
+
+    reused = 0
+    for _ in range(20):
+        signal, other = Signal(), Signal()
+        receiver = make()
+        signal.connect(receiver)
+        other.receivers = list(signal.receivers)
+        other.send(None)
+        other.connect(first)
+        address = id(receiver)
+        del receiver
+        receiver = make()
+        assert not other.disconnect(receiver)
+        other.connect(receiver)
+        assert responses(other) == [1, "new"]
+        reused += id(receiver) == address
+    assert reused or not hasattr(gc, "freeze")
+
+
+def test_one_table_for_two_signals(Signal):
+    one, other = Signal(), Signal()
+    other.receivers = one.receivers
+    other.connect(first)
+    assert responses(one) == responses(other) == [1]
+    one.connect(second)
+    assert responses(one) == responses(other) == [1, 2]
+    assert other.disconnect(first)
+    assert responses(one) == responses(other) == [2]
+    assert other.disconnect(second)
+    assert not one.disconnect(second)
+    assert responses(one) == responses(other) == []
+
+
+def test_a_dying_sender_that_disconnects(signal):
+    class Sender:
+        __slots__ = ()
+
+        def __del__(self):
+            signal.disconnect(first)
+
+    senders = [Sender()]
+
+    class Proxy:
+        def _get_current_object(self):
+            return senders.pop()
+
+    third = signal.connect(lambda **kwargs: 3)
+    signal.connect(first)
+    signal.connect(second, sender=senders[0])
+    signal.connect(third, sender="s")
+    assert signal.disconnect(second, sender=Proxy())
+    gc.collect()
+    assert responses(signal, "s") == [3, 3]

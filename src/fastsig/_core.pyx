@@ -15,7 +15,7 @@ plain Python: the same names, in the same order.
 cimport cython
 from cpython.list cimport PyList_Append, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.method cimport PyMethod_GET_FUNCTION, PyMethod_GET_SELF
+from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
@@ -235,8 +235,8 @@ cdef class Dispatcher:
     """
 
     cdef object table       # the connections, in order; None once `receivers` is deleted
-    cdef bint watched       # the table is a Table, which tells of changes; others are compared
-    cdef Version version    # of the table
+    cdef bint watched       # the table is our own, which tells of changes; others are compared
+    cdef Version version    # of our own table
     cdef Py_ssize_t seen    # the version up to which all that follows is true
     cdef Py_ssize_t edits   # how often this dispatcher changed the table itself
     cdef list entries       # the table as it was when the routes were worked out, if needed
@@ -328,12 +328,11 @@ cdef class Dispatcher:
 
     cdef int adopt(self, table) except -1:
         """Make `table` the table."""
-        _old = self.table, self.version, self.entries, self.index, self.routes, self.sole
-        version = getattr(table, "changed", None) if type(table) is Table else None
+        _old = self.table, self.entries, self.index, self.routes, self.sole
+        # The table of another signal tells that one, so here it is compared like any list.
+        watched = type(table) is Table and table.changed is self.version
         with cython.critical_section(self):
-            self.watched = type(version) is Version
-            if self.watched:
-                self.version = version
+            self.watched = watched
             self.table = table
             self.seen = fs_load(self.version.number) - 1
             self.edited()
@@ -412,7 +411,7 @@ cdef class Dispatcher:
 
     cdef dict indexed(self):
         """Return the index of the table, which is true to it."""
-        while self.index is None or not self.fresh():
+        while not self.fresh() or self.index is None:
             self.refresh()
             edits = self.edits
             index = {}
@@ -426,7 +425,11 @@ cdef class Dispatcher:
         """Add an entry to the table, unless one with its keys is there."""
         while True:
             index = self.indexed()
-            if index.setdefault(entry[0], entry) is not entry:
+            other = index.setdefault(entry[0], entry)
+            if other is not entry:
+                if dead(other[1]) and isinstance(self.table, list):
+                    fs_add(self.version.number)  # nobody told of that death
+                    continue
                 return 0
             if index is self.index:  # comparing keys may have run code that changed the table
                 break
@@ -453,6 +456,9 @@ cdef class Dispatcher:
                 break
         if entry is None:
             return False
+        if dead(entry[1]):
+            fs_add(self.version.number)
+            return False
         table = self.table if isinstance(self.table, list) else list(self.table)
         place = -1
         held = keys[1] in self.senders  # and by no other connection
@@ -477,7 +483,7 @@ cdef class Dispatcher:
     cdef Route find(self, PyObject *sender):
         """Return the route of a sender."""
         with cython.critical_section(self):
-            if self.routes is None or not self.fresh():
+            if not self.fresh() or self.routes is None:
                 self.refresh()
             if self.sole is not None:
                 return self.sole
@@ -498,7 +504,7 @@ cdef class Dispatcher:
     cdef Route route(self, sender_key):
         """Return the route of a sender key, None if it is not in the table."""
         while True:
-            if self.routes is None or not self.fresh():
+            if not self.fresh() or self.routes is None:
                 self.refresh()
             if self.sole is not None:
                 return self.sole
@@ -712,8 +718,11 @@ cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
             kind = (<Plan>plan).kind
             callee = <PyObject *>receiver
             if kind == KIND_METHOD:
-                callee = PyMethod_GET_FUNCTION(receiver)
-                vector[0] = PyMethod_GET_SELF(receiver)
+                if PyMethod_Check(receiver):
+                    callee = PyMethod_GET_FUNCTION(receiver)
+                    vector[0] = PyMethod_GET_SELF(receiver)
+                else:  # somebody's own kind of reference gives another receiver than before
+                    callee = <PyObject *>calls
             elif kind == KIND_OBJECT:
                 function = fs_type_lookup(receiver, "__call__")
                 callee = <PyObject *>function

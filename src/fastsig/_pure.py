@@ -287,10 +287,8 @@ class Dispatcher:
 
     def _adopt(self, table: Any) -> None:
         """Make `table` the table."""
-        version = getattr(table, "changed", None) if type(table) is Table else None
-        self._watched = type(version) is Version
-        if type(version) is Version:
-            self._version = version
+        # The table of another signal tells that one, so here it is compared like any list.
+        self._watched = type(table) is Table and table.changed is self._version
         self._table = table
         self._index = None
         self._edited()
@@ -363,9 +361,14 @@ class Dispatcher:
 
     def _insert(self, entry: Entry, sender_holder: object) -> None:
         """Add an entry to the table, unless one with its keys is there."""
-        index = self._indexed()
-        if index.setdefault(entry[0], entry) is not entry:
-            return
+        while True:
+            index = self._indexed()
+            other = index.setdefault(entry[0], entry)
+            if other is entry:
+                break
+            if not (dead(other[1]) and isinstance(self._table, list)):
+                return
+            self._version()  # nobody told of that death
         sender_key = entry[0][1]
         if sender_holder is not None:
             self._senders.setdefault(sender_key, sender_holder)
@@ -384,11 +387,17 @@ class Dispatcher:
         entry = index.pop(keys, None)
         if entry is None:
             return False
+        if dead(entry[1]):
+            self._version()
+            return False
         if twice:
-            del self._table[[keys for keys, _ in self._table].index(keys)]
+            places = (place for place, (known, _) in enumerate(self._table) if known == keys)
+            place = next(places, None)
+            if place is not None:
+                del self._table[place]
         else:
             try:
-                list.remove(self._table, entry)
+                (list if self._watched else type(self._table)).remove(self._table, entry)
             except ValueError:  # comparing keys ran code that changed the table
                 self._discard({id(entry)})
         if keys[1] in self._senders and all(
@@ -460,7 +469,7 @@ def live(reference: Any) -> Any:
 def code_of(kind: int, receiver: Any) -> object:
     """Return the code that runs when `receiver` is called, None if there is none to tell."""
     if kind == METHOD:
-        return receiver.__func__.__code__
+        return receiver.__func__.__code__ if type(receiver) is MethodType else None
     if kind == OBJECT:
         return getattr(getattr(type(receiver), "__call__", None), "__code__", None)  # noqa: B004
     return None
