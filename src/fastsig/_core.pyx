@@ -13,7 +13,7 @@ plain Python: the same names, in the same order.
 """
 
 cimport cython
-from cpython.list cimport PyList_Append, PyList_New
+from cpython.list cimport PyList_Append, PyList_GET_SIZE, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
 from cpython.object cimport PyObject
@@ -115,7 +115,6 @@ cdef extern from *:
     void Py_SET_SIZE(PyObject *, Py_ssize_t)
     void Py_DECREF(PyObject *)
     void Py_INCREF(PyObject *)
-    void Py_XDECREF(PyObject *)
     object PyLong_FromVoidPtr(PyObject *)
     PyObject *PyTuple_New(Py_ssize_t)
     void PyList_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
@@ -163,13 +162,14 @@ cdef class Method:
 @cython.final
 @cython.no_gc
 cdef class Plan:
-    """How a receiver takes the arguments of one call shape.
+    """How receivers that follow one another take the arguments of one call shape.
 
-    `order` tells which of the sent arguments (0 is the signal) comes next: first those that go
-    by position, then those that go by keyword, under the names `keywords`.
+    `order` tells which of the sent arguments comes next: first those that go by position, then
+    those that go by keyword, under the names `keywords`.
     """
 
     cdef Py_ssize_t kind
+    cdef Py_ssize_t stop    # the place of the first receiver that takes them otherwise
     cdef Py_ssize_t positional
     cdef Py_ssize_t count
     cdef Py_ssize_t *order
@@ -195,21 +195,22 @@ cdef class Plan:
 @cython.final
 @cython.no_gc_clear
 cdef class Calls:
-    """The call plans of a route's receivers for one call shape; immutable.
+    """The receivers of a route and how they take one call shape; immutable but for `stale`.
 
     A call shape is what a call site passes: so many positional arguments (`nargs`) and a tuple
-    of keyword names.  `plans[i]` holds for the i-th receiver as long as it runs `codes[i]`.
+    of keyword names.  A plan holds for its i-th receiver as long as that runs `codes[i]`.
     """
 
     cdef Py_ssize_t nargs
     cdef PyObject *kwnames  # the tuple that a call site passed, or NULL; `names` keeps it
     cdef tuple names
     cdef tuple named        # all the names that receivers are called with
-    cdef list sent          # which of the sent arguments each of them has
-    cdef Py_ssize_t width   # how many they are
-    cdef tuple plans
+    cdef list sent          # which of the sent arguments each of them has; the signal is -1
+    cdef tuple references
     cdef tuple codes
-    cdef Calls next
+    cdef tuple plans
+    cdef bint stale         # a plan did not hold
+    cdef Calls next         # those for another call shape
 
 
 @cython.final
@@ -353,7 +354,7 @@ cdef class Dispatcher:
             return False
         if self.watched:
             return True
-        now = list(self.receivers)
+        now = list(self.table or ())
         if self.entries is None or len(now) != len(self.entries):
             return False
         for i in range(len(now)):
@@ -369,7 +370,7 @@ cdef class Dispatcher:
         """
         while True:
             number, edits = fs_load(self.version.number), self.edits
-            entries = list(self.receivers)
+            entries = list(self.table or ())
             live, senders = self.purged(entries)
             routes = {}
             places = {ANY: []}
@@ -415,7 +416,7 @@ cdef class Dispatcher:
             self.refresh()
             edits = self.edits
             index = {}
-            for entry in list(self.table):
+            for entry in list(self.table or ()):
                 index.setdefault(entry[0], entry)
             if edits == self.edits:
                 self.index = index
@@ -439,8 +440,8 @@ cdef class Dispatcher:
             if self.watched:
                 PyList_Append(self.table, entry)
             else:
+                self.receivers.append(entry)
                 self.entries.append(entry)
-                self.table.append(entry)
         except BaseException:
             self.seen -= 1  # so that the next operation works out anew what goes with the table
             raise
@@ -482,6 +483,7 @@ cdef class Dispatcher:
 
     cdef Route find(self, PyObject *sender):
         """Return the route of a sender."""
+        cdef Route route = None
         with cython.critical_section(self):
             if not self.fresh() or self.routes is None:
                 self.refresh()
@@ -525,6 +527,14 @@ cdef class Dispatcher:
                 routes[sender_key] = route
                 return <Route>route
 
+    cdef Calls calls(self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+        """Return the calls for a sender and a call shape, which may be new."""
+        cdef Calls calls
+        route = self.find(sender_of(args, nargs, kwnames))
+        with cython.critical_section(self):
+            calls = <Calls>fitting(<PyObject *>route.calls, nargs, kwnames)
+        return self.plan(route, nargs, kwnames) if calls is None else calls
+
     cdef Calls plan(self, Route route, Py_ssize_t nargs, PyObject *kwnames):
         """Return the calls of a route for a call shape that is new, or has names not interned.
 
@@ -538,39 +548,39 @@ cdef class Dispatcher:
             )
         if nargs == 1 and "sender" in names:
             raise TypeError("send() got multiple values for argument 'sender'")
-        if nargs == 0 and "sender" not in names:
-            raise TypeError("send() missing 1 required argument: 'sender'")
 
         shapes = 0
-        calls = route.calls
+        others = calls = route.calls
         while calls is not None:
-            if calls.nargs == nargs and calls.names == names:
+            if calls.stale:
+                others = None
+            elif calls.nargs == nargs and calls.names == names:
                 return calls
             shapes += 1
             calls = calls.next
 
-        sent = list(range(1, 1 + nargs + len(names)))
+        sent = list(range(nargs + len(names)))
         named = ("sender",) * nargs + names
         if nargs == 0:
             at = named.index("sender")
             sent.insert(0, sent.pop(at))
             named = ("sender", *named[:at], *named[at + 1:])
-        named, sent = ("signal", *named), [0, *sent]
+        named, sent = ("signal", *named), [-1, *sent]
 
-        plans, codes, known = [], [], {}
-        for reference in route.references:
+        cdef Plan plan = None
+        plans, codes, last = [], [], None
+        for place, reference in enumerate(route.references):
             receiver = live(reference)
-            if "signal" in names:
+            if receiver is None or "signal" in names:
                 found = KIND_CONFLICT, None, (), ()
-            elif receiver is None:
-                found = KIND_OTHER, None, (), ()
             else:
                 found = plan_for(receiver, named)
             kind, code, positional, by_keyword = found
-            shape = kind, positional, by_keyword
-            if shape not in known:
-                known[shape] = Plan(kind, named, sent, positional, by_keyword)
-            plans.append(known[shape])
+            if plan is None or last != (kind, positional, by_keyword):
+                last = kind, positional, by_keyword
+                plan = Plan(kind, named, sent, positional, by_keyword)
+                plans.append(plan)
+            plan.stop = place + 1
             codes.append(code)
         new = Calls()
         new.nargs = nargs
@@ -578,12 +588,12 @@ cdef class Dispatcher:
         new.names = names
         new.named = named
         new.sent = sent
-        new.width = len(sent)
-        new.plans = tuple(plans)
+        new.references = route.references
         new.codes = tuple(codes)
-        with cython.critical_section(route):
+        new.plans = tuple(plans)
+        new.next = others if shapes < SHAPES else None
+        with cython.critical_section(self):
             _old = route.calls
-            new.next = route.calls if shapes < SHAPES else None
             route.calls = new
         return new
 
@@ -650,118 +660,123 @@ cdef inline bint same_names(PyObject *these, PyObject *those) noexcept:
     return True
 
 
-cdef send(self_, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+cdef inline PyObject *fitting(PyObject *calls, Py_ssize_t nargs, PyObject *kwnames) noexcept:
+    """Return the first of these `Calls` that are for a call shape, None if there are none."""
+    while calls is not <PyObject *>None and (
+        (<Calls>calls).nargs != nargs
+        or not same_names((<Calls>calls).kwnames, kwnames)
+        or (<Calls>calls).stale
+    ):
+        calls = <PyObject *>(<Calls>calls).next
+    return calls
+
+
+cdef send(Dispatcher self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     """Dispatcher.send, with its arguments as the call site passes them."""
-    cdef Dispatcher self = <Dispatcher>self_
-    cdef Route route = None
-    with cython.critical_section(self):
-        if self.seen == fs_load(self.version.number):
-            route = self.sole
-    if route is None:
-        route = self.find(sender_of(args, nargs, kwnames))
     cdef Calls calls
-    with cython.critical_section(route):
-        calls = route.calls
-    while calls is not None and (calls.nargs != nargs or not same_names(calls.kwnames, kwnames)):
-        calls = calls.next
+    with cython.critical_section(self):
+        if self.sole is not None and self.seen == fs_load(self.version.number):
+            calls = <Calls>fitting(<PyObject *>self.sole.calls, nargs, kwnames)
+        else:
+            calls = None
     if calls is None:
-        calls = self.plan(route, nargs, kwnames)
-    if not PyTuple_GET_SIZE(route.references):
+        calls = self.calls(args, nargs, kwnames)
+    if PyTuple_GET_SIZE(calls.references) == 0:
         return []
-    return run(self, route, calls, args)
+    return run(self, calls, args)
 
 
-cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
-    """Call every receiver of a route; return the list of ``(receiver, response)``."""
-    cdef PyObject *small[2 * SMALL + 1]
+cdef list run(Dispatcher self, Calls calls, PyObject *const *args):
+    """Call every receiver; return the list of ``(receiver, response)``."""
+    cdef PyObject *small[SMALL + 1]
     cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
-    cdef PyObject **sent            # the signal, and the arguments of `send`
-    cdef PyObject **references = PySequence_Fast_ITEMS(<PyObject *>route.references)
-    cdef PyObject **plans = PySequence_Fast_ITEMS(<PyObject *>calls.plans)
+    cdef PyObject **references = PySequence_Fast_ITEMS(<PyObject *>calls.references)
     cdef PyObject **codes = PySequence_Fast_ITEMS(<PyObject *>calls.codes)
+    cdef PyObject **plans = PySequence_Fast_ITEMS(<PyObject *>calls.plans)
     cdef PyObject *plan
-    cdef PyObject *ordered = NULL   # the plan that the arguments are in the order of
     cdef PyObject *callee
     cdef PyObject *response
     cdef PyObject *pair
-    cdef Py_ssize_t size = PyTuple_GET_SIZE(route.references)
+    cdef Py_ssize_t size = PyTuple_GET_SIZE(calls.references)
     cdef Py_ssize_t filled = 0
-    cdef Py_ssize_t i, j, kind
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j, kind, place
     cdef list responses
 
-    if calls.width > SMALL:
-        vector = <PyObject **>PyMem_Malloc((2 * calls.width + 1) * sizeof(PyObject *))
+    if PyList_GET_SIZE(calls.sent) > SMALL:
+        vector = <PyObject **>PyMem_Malloc((PyList_GET_SIZE(calls.sent) + 1) * sizeof(PyObject *))
         if vector is NULL:
             raise MemoryError
     try:
         vector[0] = NULL
-        sent = vector + 1 + calls.width
-        sent[0] = <PyObject *>self
-        for j in range(calls.width - 1):
-            sent[1 + j] = args[j]
         # Untracked, no code that runs meanwhile can come upon the list and its empty places.
         responses = PyList_New(size)
         PyObject_GC_UnTrack(<PyObject *>responses)
 
-        for i in range(size):
-            receiver = live(<object>references[i])
-            if receiver is None:
-                fs_add(self.version.number)
-                continue
-
-            plan = plans[i]
-            if plan is not ordered:
-                for j in range((<Plan>plan).count):
-                    vector[1 + j] = sent[(<Plan>plan).order[j]]
-                ordered = plan
-
+        while i < size:
+            plan = plans[0]
+            plans += 1
             kind = (<Plan>plan).kind
-            callee = <PyObject *>receiver
-            if kind == KIND_METHOD:
-                if PyMethod_Check(receiver):
-                    callee = PyMethod_GET_FUNCTION(receiver)
-                    vector[0] = PyMethod_GET_SELF(receiver)
-                else:  # somebody's own kind of reference gives another receiver than before
-                    callee = <PyObject *>calls
-            elif kind == KIND_OBJECT:
-                function = fs_type_lookup(receiver, "__call__")
-                callee = <PyObject *>function
-                vector[0] = <PyObject *>receiver
+            for j in range((<Plan>plan).count):
+                place = (<Plan>plan).order[j]
+                vector[1 + j] = <PyObject *>self if place < 0 else args[place]
 
-            if kind != KIND_OTHER and not (
-                PyFunction_Check(callee)
-                and PyFunction_GET_CODE(callee) is codes[i]
-            ):
-                other = call_unplanned(self, receiver, route, calls, sent)
-                response = <PyObject *>other
-                Py_INCREF(response)
-            else:
-                if kind == KIND_FUNCTION:
-                    response = fs_call(
-                        callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
-                    )
-                elif kind == KIND_OTHER:
-                    response = PyObject_Vectorcall(
-                        callee, vector + 1, PY_VECTORCALL_ARGUMENTS_OFFSET, (<Plan>plan).kwnames
-                    )
-                else:
-                    response = fs_call(
-                        callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
-                    )
-                if response is NULL:
-                    other = self.failure(receiver)
+            while i < (<Plan>plan).stop:
+                receiver = live(<object>references[i])
+                i += 1
+                if receiver is None:
+                    fs_add(self.version.number)
+                    continue
+
+                callee = <PyObject *>receiver
+                if kind == KIND_METHOD:
+                    if PyMethod_Check(receiver):
+                        callee = PyMethod_GET_FUNCTION(receiver)
+                        vector[0] = PyMethod_GET_SELF(receiver)
+                    else:  # somebody's own kind of reference gives another receiver than before
+                        callee = <PyObject *>calls
+                elif kind == KIND_OBJECT:
+                    function = fs_type_lookup(receiver, "__call__")
+                    callee = <PyObject *>function
+                    vector[0] = <PyObject *>receiver
+
+                if kind != KIND_OTHER and not (
+                    PyFunction_Check(callee)
+                    and PyFunction_GET_CODE(callee) is codes[i - 1]
+                ):
+                    other = call_unplanned(self, receiver, calls, args)
                     response = <PyObject *>other
                     Py_INCREF(response)
+                else:
+                    if kind == KIND_FUNCTION:
+                        response = fs_call(
+                            callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
+                        )
+                    elif kind == KIND_OTHER:
+                        response = PyObject_Vectorcall(
+                            callee,
+                            vector + 1,
+                            (<Plan>plan).positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                            (<Plan>plan).kwnames,
+                        )
+                    else:
+                        response = fs_call(
+                            callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
+                        )
+                    if response is NULL:
+                        other = self.failure(receiver)
+                        response = <PyObject *>other
+                        Py_INCREF(response)
 
-            pair = PyTuple_New(2)
-            if pair is NULL:
-                Py_DECREF(response)
-                raise MemoryError
-            Py_INCREF(<PyObject *>receiver)
-            PyTuple_SET_ITEM(pair, 0, <PyObject *>receiver)
-            PyTuple_SET_ITEM(pair, 1, response)
-            PyList_SET_ITEM(<PyObject *>responses, filled, pair)
-            filled += 1
+                pair = PyTuple_New(2)
+                if pair is NULL:
+                    Py_DECREF(response)
+                    raise MemoryError
+                Py_INCREF(<PyObject *>receiver)
+                PyTuple_SET_ITEM(pair, 0, <PyObject *>receiver)
+                PyTuple_SET_ITEM(pair, 1, response)
+                PyList_SET_ITEM(<PyObject *>responses, filled, pair)
+                filled += 1
     finally:
         if vector is not small:
             PyMem_Free(vector)
@@ -771,23 +786,24 @@ cdef list run(Dispatcher self, Route route, Calls calls, PyObject *const *args):
     return responses
 
 
-cdef call_unplanned(Dispatcher self, receiver, Route route, Calls calls, PyObject **sent):
+cdef call_unplanned(Dispatcher self, receiver, Calls calls, PyObject *const *args):
     """Call a receiver whose plan does not hold; return its response."""
-    with cython.critical_section(route):
-        _old = route.calls
-        route.calls = None  # to be planned again by the next send
+    with cython.critical_section(self):
+        calls.stale = True  # to be planned again by the next send
+    sent = [
+        self if place < 0 else <object>args[<Py_ssize_t>place] for place in calls.sent
+    ]
     try:
         if "signal" in calls.names:
             raise TypeError(f"{receiver!r} got multiple values for argument 'signal'")
         _, _, positional, by_keyword = plan_for(receiver, calls.named)
-        args = [<object>sent[<Py_ssize_t>calls.sent[i]] for i in positional]
-        kwargs = {calls.named[i]: <object>sent[<Py_ssize_t>calls.sent[i]] for i in by_keyword}
-        return receiver(*args, **kwargs)
+        kwargs = {calls.named[i]: sent[i] for i in by_keyword}
+        return receiver(*[sent[i] for i in positional], **kwargs)
     except Exception as exception:
         return self._failed(receiver, exception)
 
 
-fs_install(Dispatcher, send, b"""send($self, sender, **named)
+fs_install(Dispatcher, <fs_method>send, b"""send($self, sender, **named)
 --
 
 Call every receiver that is connected to `sender` or to any sender.

@@ -1,15 +1,20 @@
 """The pure core: `_core` in plain Python, with the same names in the same order.
 
+How a send travels: the `State` of the table has the `Route` of the sender; the route has a
+`Plan` for each run of receivers that take alike the names that were sent; a plan is a function
+made for that, which calls them as one would by hand.
+
 Instead of critical sections it relies on single operations of built-in types, which no other
-thread can interrupt: what one thread works out from the table is marked with the state of the
-table that it saw, and is not used once there is another.  So no lock is ever held.
+thread can interrupt: what one thread works out from the table belongs to the state of the table
+that it saw, and is not used once there is another.  So no lock is ever held.
 """
 
 from __future__ import annotations
 
 from itertools import compress
-from operator import is_, itemgetter, not_
-from types import MethodType
+from keyword import iskeyword
+from operator import is_, not_
+from types import FunctionType, MethodType
 from weakref import ReferenceType
 
 from fastsig._shared import (
@@ -17,6 +22,7 @@ from fastsig._shared import (
     FUNCTION,
     METHOD,
     OBJECT,
+    OTHER,
     MethodReference,
     Table,
     dead,
@@ -28,77 +34,72 @@ from fastsig._shared import reference as weak
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable
     from typing import Any
 
     Entry = tuple[tuple[Hashable, Hashable], Any]
 
-    Call = tuple[int, Any, int, object, "Plan"]
-    """How to come by a receiver, its reference and kind, and the code for which its plan holds."""
-
 CONFLICT = OBJECT + 1
 
-# What of the sent arguments goes by keyword.
-THE_SIGNAL, EVERYTHING, SOME = range(3)
-
 # How to come by a receiver.
-STRONG, WEAK, WEAK_METHOD = range(3)
+STRONG, WEAK, WEAK_METHOD, FOREIGN = range(4)
+
+
+class State:
+    """What is worked out from a table as it is; when it changes, another one takes its place."""
+
+    __slots__ = ("routes", "sole")
+
+    def __init__(self) -> None:
+        self.routes: Routes | None = None
+        self.sole: Route | None = None  # the route of everybody, if it is watched and the only one
 
 
 class Version:
-    """The state of a table as to what its dispatcher does not do: outside changes, and deaths.
+    """The state of a table, and of it what its dispatcher does not do: outside changes, deaths.
 
-    It is the callback of the table's weak references, and refers to nothing itself: so it may be
-    called at any moment, and keeps no signal alive.
+    It is the callback of the table's weak references, and refers to no signal: so it may be
+    called at any moment, and keeps none alive.
     """
 
-    __slots__ = ("state",)
+    __slots__ = ("outside", "state")
 
     def __init__(self) -> None:
-        self.state = object()
+        self()
 
     def __call__(self, reference: object = None) -> None:
-        self.state = object()
+        self.outside = object()
+        self.state = State()
 
 
 class Method:
     """A weakly referenced bound method in a route: `MethodReference` taken apart."""
 
-    __slots__ = ("function", "reference")
+    __slots__ = ("function", "owner")
 
     def __init__(self, reference: MethodReference) -> None:
-        self.reference = reference
+        self.owner: Callable[[], Any] = super(MethodReference, reference).__call__
         self.function = reference.function
 
 
 class Plan:
-    """How a receiver takes the arguments of one call shape.
+    """How receivers that follow one another take the arguments of one call shape.
 
-    `values` takes those that go by position from all that were sent, in order: the signal, the
-    sender, and the rest.  `by_keyword` tells which go by name; `form` tells the usual cases of
-    these apart.
+    `call` calls them and appends to the responses; `receivers` are their references, each with
+    the code for which the plan holds.
     """
 
-    __slots__ = ("by_keyword", "form", "values")
+    __slots__ = ("call", "receivers")
 
-    def __init__(
-        self, names: tuple[str, ...], positional: tuple[int, ...], by_keyword: tuple[int, ...]
-    ) -> None:
-        if len(positional) > 1:
-            self.values: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*positional)
-        else:
-            self.values = lambda sent: tuple([sent[i] for i in positional])
-        self.by_keyword = [(names[i], i) for i in by_keyword]
-        if len(by_keyword) == len(names):
-            self.form = EVERYTHING
-        else:
-            self.form = THE_SIGNAL if by_keyword == (0,) else SOME
+    def __init__(self, call: Callable[..., None]) -> None:
+        self.call = call
+        self.receivers: list[tuple[Any, object]] = []
 
 
 class Route:
-    """The connections that one sender reaches, with their calls for each call shape."""
+    """The connections that one sender reaches, with their plans for each call shape."""
 
-    __slots__ = ("calls", "references")
+    __slots__ = ("calls", "crowded", "references")
 
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
 
@@ -107,17 +108,16 @@ class Route:
             Method(reference) if type(reference) is MethodReference else reference
             for reference in references
         )
-        self.calls: dict[tuple[str, ...], list[Call]] = {}
+        self.calls: dict[tuple[str, ...], list[Plan]] = {}
+        self.crowded = False  # there were more call shapes than that, and may be ever new ones
 
 
 class Routes:
-    """What was worked out from the table as it was in a certain state."""
+    """The connections of a table by sender."""
 
-    __slots__ = ("edit", "entries", "places", "routes", "sole", "state")
+    __slots__ = ("entries", "places", "routes")
 
-    def __init__(self, state: object, edit: object, entries: list[Entry]) -> None:
-        self.state = state
-        self.edit = edit
+    def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
         self.places: dict[Hashable, Any] = {ANY: []}
         for place, ((_, sender_key), _) in enumerate(entries):
@@ -125,7 +125,6 @@ class Routes:
         if len(self.places) == 1:
             self.places[ANY] = range(len(entries))
         self.routes: dict[Hashable, Route] = {}
-        self.sole: Route | None = None  # the route of everybody, if it is the only one
 
     def route(self, sender_key: Hashable) -> Route | None:
         """Return the route of a sender key, None if it is not in the table."""
@@ -145,15 +144,13 @@ class Dispatcher:
     exception) is a method to override.
     """
 
-    __slots__ = ("_edit", "_index", "_routes", "_senders", "_table", "_version", "_watched")
+    __slots__ = ("_index", "_senders", "_table", "_version", "_watched")
 
     _table: Any
     _watched: bool
     _version: Version
-    _edit: object  # another one each time that this dispatcher changes the table
-    _index: tuple[object, dict[Hashable, Entry]] | None
+    _index: tuple[object, dict[Hashable, Entry]] | None  # true while nothing changes outside
     _senders: dict[Hashable, object]
-    _routes: Routes | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
@@ -240,47 +237,14 @@ class Dispatcher:
         Raises:
             TypeError: There is no sender, or more than one positional argument.
         """
-        routes = self._routes
-        if (
-            routes is not None
-            and routes.sole is not None
-            and routes.state is self._version.state
-            and routes.edit is self._edit
-        ):
-            route = routes.sole
-        else:
+        route = self._version.state.sole
+        if route is None:
             route = self._find(sender)
         responses: list[tuple[Any, Any]] = []
-        if not route.references:
-            return responses
-
-        names = tuple(named)
-        calls = route.calls.get(names) or self._plan(route, names)
-        sent = (self, sender, *named.values())
-        ordered: Plan | None = None
-        keywords: dict[str, Any]
-        for how, reference, kind, code, order in calls:
-            receiver = reference() if how == WEAK else live(reference)
-            if receiver is None:
-                self._version()
-                continue
-            if order is not ordered:
-                values = order.values(sent)
-                if order.form == THE_SIGNAL:
-                    keywords = {"signal": self}
-                elif order.form == EVERYTHING:
-                    keywords = {"signal": self, "sender": sender, **named}
-                else:
-                    keywords = {name: sent[i] for name, i in order.by_keyword}
-                ordered = order
-            try:
-                if code is (receiver.__code__ if kind == FUNCTION else code_of(kind, receiver)):
-                    response = receiver(*values, **keywords)
-                else:
-                    response = self._call_unplanned(receiver, route, names, sent)
-            except Exception as exception:
-                response = self._failed(receiver, exception)
-            responses.append((receiver, response))
+        if route.references:
+            names = tuple(named)
+            for plan in route.calls.get(names) or self._plan(route, names):
+                plan.call(self, sender, named, route, plan.receivers, responses)
         return responses
 
     send_robust = send
@@ -295,35 +259,30 @@ class Dispatcher:
 
     def _edited(self) -> None:
         """Drop what was worked out from the table as it was."""
-        self._edit = object()
-        self._routes = None
+        self._version.state = State()
 
     def _current(self) -> Routes:
         """Return what is worked out from the table as it is, once what died is purged."""
-        routes = self._routes
-        if (
-            routes is not None
-            and routes.state is self._version.state
-            and routes.edit is self._edit
-            and (self._watched or _same(routes.entries, list(self.receivers)))
-        ):
+        version = self._version
+        routes = version.state.routes
+        if routes is not None and (self._watched or _same(routes.entries, list(self._table or ()))):
             return routes
         while True:
-            state, edit = self._version.state, self._edit
-            entries = list(self.receivers)
+            state, outside = version.state, version.outside
+            entries = list(self._table or ())
             alive, senders = self._purged(entries)
-            routes = Routes(state, edit, alive)
-            if state is self._version.state and edit is self._edit:
+            routes = Routes(alive)
+            if state is version.state:
                 break
-        if self._index is not None and (self._index[0] is not state or not self._watched):
+        if self._index is not None and (self._index[0] is not outside or not self._watched):
             self._index = None
         if len(alive) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
             self._senders.pop(sender_key, None)
         if self._watched and len(routes.places) == 1:
-            routes.sole = routes.route(ANY)
-        self._routes = routes
+            state.sole = routes.route(ANY)
+        state.routes = routes
         return routes
 
     def _purged(self, entries: list[Entry]) -> tuple[list[Entry], set[Hashable]]:
@@ -348,13 +307,13 @@ class Dispatcher:
         index = self._index
         if (
             index is None
-            or index[0] is not self._version.state
-            or len(index[1]) != len(self._table)
             or not self._watched
+            or index[0] is not self._version.outside
+            or len(index[1]) != len(self._table)
         ):
-            routes = self._current()
-            index = routes.state, {}
-            for entry in routes.entries:
+            outside = self._version.outside
+            index = outside, {}
+            for entry in self._current().entries:
                 index[1].setdefault(entry[0], entry)
             self._index = index
         return index[1]
@@ -375,7 +334,7 @@ class Dispatcher:
         if self._watched:
             list.append(self._table, entry)
         else:
-            self._table.append(entry)
+            self.receivers.append(entry)
         if sender_holder is not None:  # again: without the entry, it may have been dropped
             self._senders.setdefault(sender_key, sender_holder)
         self._edited()
@@ -383,14 +342,13 @@ class Dispatcher:
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
         index = self._indexed()
-        twice = len(index) != len(self._table)  # something was added twice, outside
         entry = index.pop(keys, None)
         if entry is None:
             return False
         if dead(entry[1]):
             self._version()
             return False
-        if twice:
+        if len(index) + 1 != len(self._table):  # something was added twice, outside
             places = (place for place, (known, _) in enumerate(self._table) if known == keys)
             place = next(places, None)
             if place is not None:
@@ -410,8 +368,6 @@ class Dispatcher:
     def _find(self, sender: object) -> Route:
         """Return the route of a sender."""
         routes = self._current()
-        if routes.sole is not None:
-            return routes.sole
         if len(routes.places) == 1:
             sender = None
         by_value = type(sender) is str
@@ -423,57 +379,196 @@ class Dispatcher:
             assert route is not None
         return route
 
-    def _plan(self, route: Route, names: tuple[str, ...]) -> list[Call]:
-        """Work out the calls of a route for a new call shape."""
+    def _plan(self, route: Route, names: tuple[str, ...]) -> list[Plan]:
+        """Work out the plans of a route for a new call shape."""
         all_names = ("signal", "sender", *names)
-        known: dict[object, Plan] = {}
-        calls: list[Call] = []
+        plans: list[Plan] = []
+        last: object = None
         for reference in route.references:
-            how = WEAK if type(reference) is ReferenceType else STRONG
+            receiver = live(reference)
             kind, code, positional, by_keyword = (
-                (CONFLICT, CONFLICT, (), ())
-                if "signal" in names
-                else plan(live(reference), all_names)
+                (CONFLICT, None, (), ())
+                if receiver is None or "signal" in names
+                else plan(receiver, all_names)
             )
-            order = positional, by_keyword
-            if order not in known:
-                known[order] = Plan(all_names, positional, by_keyword)
-            calls.append((how, reference, kind, code, known[order]))
+            keywords = tuple(
+                (i, None if route.crowded or not plain(all_names[i]) else all_names[i])
+                for i in by_keyword
+            )
+            shape = how_to_find(reference), kind, positional, keywords
+            if shape != last:
+                last = shape
+                plans.append(Plan(caller(len(names), *shape)))
+            is_method = type(reference) is Method
+            item = (reference.owner, reference.function) if is_method else reference
+            plans[-1].receivers.append((item, code))
         if len(route.calls) >= Route.SHAPES:
             route.calls = {}
-        route.calls[names] = calls
-        return calls
+            route.crowded = True
+        route.calls[names] = plans
+        return plans
 
     def _call_unplanned(
-        self, receiver: Any, route: Route, names: tuple[str, ...], sent: tuple[Any, ...]
+        self, receiver: Any, route: Route, sender: object, named: dict[str, Any]
     ) -> Any:
         """Call a receiver whose plan does not hold; return its response."""
         route.calls = {}  # to be planned again by the next send
-        if "signal" in names:  # it is a TypeError, which Python itself raises
-            return receiver(signal=self, **dict(zip(names, sent[2:], strict=True)))
-        all_names = ("signal", "sender", *names)
-        _, _, positional, by_keyword = plan(receiver, all_names)
+        if "signal" in named:  # it is a TypeError, which Python itself raises
+            return receiver(signal=self, **named)
+        sent = {"signal": self, "sender": sender, **named}
+        names = tuple(sent)
+        _, _, positional, by_keyword = plan(receiver, names)
         return receiver(
-            *[sent[i] for i in positional], **{all_names[i]: sent[i] for i in by_keyword}
+            *[sent[names[i]] for i in positional], **{names[i]: sent[names[i]] for i in by_keyword}
         )
 
 
 def live(reference: Any) -> Any:
     """Return the receiver of a reference in a route, None if it is dead."""
     if type(reference) is Method:
-        owner, function = ReferenceType.__call__(reference.reference), reference.function()
+        owner, function = reference.owner(), reference.function()
         return None if owner is None or function is None else MethodType(function, owner)
     return reference() if isinstance(reference, ReferenceType) else reference
 
 
+def how_to_find(reference: object) -> int:
+    """Return how to come by the receiver of a reference in a route."""
+    if type(reference) is ReferenceType:
+        return WEAK
+    if type(reference) is Method:
+        return WEAK_METHOD
+    return FOREIGN if isinstance(reference, ReferenceType) else STRONG
+
+
 def code_of(kind: int, receiver: Any) -> object:
-    """Return the code that runs when `receiver` is called, None if there is none to tell."""
+    """Return the code that runs when `receiver` is called, None if it is not of that kind."""
     if kind == METHOD:
-        return receiver.__func__.__code__ if type(receiver) is MethodType else None
-    if kind == OBJECT:
-        return getattr(getattr(type(receiver), "__call__", None), "__code__", None)  # noqa: B004
-    return None
+        receiver = receiver.__func__ if type(receiver) is MethodType else None
+    return receiver.__code__ if type(receiver) is FunctionType else None
 
 
 def _same(entries: list[Entry], others: list[Entry]) -> bool:
     return len(entries) == len(others) and all(map(is_, entries, others))
+
+
+def caller(
+    count: int,
+    how: int,
+    kind: int,
+    positional: tuple[int, ...],
+    by_keyword: tuple[tuple[int, str | None], ...],
+) -> Callable[..., None]:
+    """Return the function that calls receivers of a kind in one way, made when first needed.
+
+    Arguments:
+        count: How many arguments are sent by name.
+        how: How to come by a receiver.
+        kind: The kind of receiver.
+        positional: Which of the arguments (0 is the signal, 1 the sender) go by position.
+        by_keyword: Which of them go by keyword, and under which name; None for the one that they
+            were sent under, which takes longer but makes one function do for all names.
+    """
+    shape = count, how, kind, positional, by_keyword
+    call = _callers.get(shape)
+    if call is None:
+        if len(_callers) >= CALLERS:
+            _callers.clear()
+        call = _callers[shape] = _made(*shape)
+    return call
+
+
+CALLERS = 256
+_callers: dict[object, Callable[..., None]] = {}
+
+
+def plain(name: str) -> bool:
+    """Tell whether `name` can be written as the keyword of a call, and stays what it is."""
+    # The compiler normalizes names that are not ASCII.
+    if type(name) is not str or iskeyword(name) or name == "__debug__":
+        return False
+    return name.isascii() and name.isidentifier()
+
+
+# The arguments are a0 (the signal), a1 (the sender), a2, ...
+_SOURCE = """
+def call(a0, a1, named, route, receivers, responses):
+    [{sent}] = named.values()
+    {names}
+    for {item}, code in receivers:
+        {receiver}
+        if receiver is None:
+            a0._version()
+            continue
+        try:
+            if {holds}:
+                response = {function}({arguments})
+            else:
+                response = a0._call_unplanned(receiver, route, a1, named)
+        except Exception as exception:
+            responses.append((receiver, a0._failed(receiver, exception)))
+        else:
+            responses.append((receiver, response))
+    del responses  # it has exceptions, whose tracebacks have this frame
+"""
+
+
+def _made(
+    count: int,
+    how: int,
+    kind: int,
+    positional: tuple[int, ...],
+    by_keyword: tuple[tuple[int, str | None], ...],
+) -> Callable[..., None]:
+    names = [name for _, name in by_keyword]
+    item, receiver = _FIND[how]
+    holds, function = _HOLDS.get((how, kind)) or _HOLDS_FOR_ANY[kind]
+    arguments = {"receiver": [], "function": ["owner" if how == WEAK_METHOD else "receiver"]}[
+        function
+    ]
+    arguments += [f"a{i}" for i in positional]
+    arguments += [f"{name}=a{i}" if name else f"**{{names[{i}]: a{i}}}" for i, name in by_keyword]
+    source = _SOURCE.format(
+        sent=", ".join(f"a{i}" for i in range(2, 2 + count)),
+        names='names = "signal", "sender", *named' if None in names else "pass",
+        item=item,
+        receiver=receiver,
+        holds=holds,
+        function=function,
+        arguments=", ".join(arguments),
+    )
+    scope: dict[str, Any] = {
+        "FunctionType": FunctionType,
+        "MethodType": MethodType,
+        "code_of": code_of,
+    }
+    exec(compile(source, "<fastsig>", "exec"), scope)
+    call: Callable[..., None] = scope["call"]
+    return call
+
+
+_FIND = {
+    STRONG: ("receiver", "pass"),
+    WEAK: ("reference", "receiver = reference()"),
+    FOREIGN: ("reference", "receiver = reference()"),
+    WEAK_METHOD: (
+        "(owner, function)",
+        "owner = owner(); function = function(); receiver = "
+        "None if owner is None or function is None else MethodType(function, owner)",
+    ),
+}
+_HOLDS = {
+    (STRONG, FUNCTION): ("receiver.__code__ is code", "receiver"),
+    (WEAK, FUNCTION): ("receiver.__code__ is code", "receiver"),
+    (WEAK_METHOD, METHOD): ("function.__code__ is code", "function"),
+}
+_HOLDS_FOR_ANY = {
+    OTHER: ("True", "receiver"),
+    FUNCTION: (f"code_of({FUNCTION}, receiver) is code", "receiver"),
+    METHOD: (f"code_of({METHOD}, receiver) is code", "receiver"),
+    OBJECT: (
+        "type(function := getattr(type(receiver), '__call__', None)) is FunctionType"
+        " and function.__code__ is code",
+        "function",
+    ),
+    CONFLICT: ("False", "receiver"),
+}
