@@ -58,9 +58,10 @@ def signatures(draw):
     return ", ".join(parts)
 
 
+@pytest.mark.parametrize("weak", [True, False], ids=["weak", "strong"])
 @pytest.mark.parametrize("shape", ["function", "method", "object"])
-def test_any_signature(Signal, shape):
-    type_of_test = settings(max_examples=300, deadline=None, derandomize=True)
+def test_any_signature(Signal, shape, weak):
+    type_of_test = settings(max_examples=200, deadline=None, derandomize=True)
 
     @type_of_test
     @given(signatures(), st.lists(st.sampled_from(NAMES), unique=True), st.booleans())
@@ -77,7 +78,7 @@ def test_any_signature(Signal, shape):
             owner = type("Owner", (), {name: function})()
             receiver = owner.method if shape == "method" else owner
         signal = Signal()
-        signal.connect(receiver, weak=False)
+        signal.connect(receiver, weak=weak)
         named = {name: object() for name in names if name not in ("sender", "signal")}
         everything = {"signal": signal, "sender": "s", **named}
         for _ in range(1 + again):
@@ -363,9 +364,38 @@ class TestShapes:
 
     def test_names_that_are_no_identifiers(self, signal):
         receiver = signal.connect(lambda **kwargs: sorted(kwargs))
-        names = [*keyword.kwlist, "", "a b", "1"]
+        names = [
+            *keyword.kwlist,
+            "",
+            "a b",
+            "1",
+            "__debug__",
+            "a{}",
+            "a'\"\n\\",
+            "\ud800",
+            "a=1, b",
+        ]
         expected = sorted([*names, "sender", "signal"])
         assert signal.send("s", **dict.fromkeys(names)) == [(receiver, expected)]
+
+    def test_names_that_a_compiler_would_change(self, signal):
+        receiver = signal.connect(lambda fi=0, __class__=1, **kwargs: (fi, kwargs))
+        kwargs = {"signal": signal, "sender": "s", "\N{LATIN SMALL LIGATURE FI}": 2, "__name": 3}
+        named = {name: kwargs[name] for name in list(kwargs)[2:]}
+        assert signal.send("s", **named) == [(receiver, (0, kwargs))]
+
+    def test_names_that_are_a_kind_of_str(self, signal):
+        class Name(str):
+            """One that knows better."""
+
+            def isidentifier(self):
+                raise AssertionError
+
+            __format__ = __repr__ = isidentifier
+
+        receiver = signal.connect(lambda value, **kwargs: (value, kwargs["more"]))
+        named = {Name("value"): 1, Name("more"): 2}
+        assert signal.send("s", **named) == [(receiver, (1, 2))]
 
     def test_many_call_sites(self, signal):
         receiver = signal.connect(lambda sender, a=0, b=0, **kwargs: (sender, a, b, kwargs))
@@ -383,6 +413,23 @@ class TestShapes:
 
         for _ in range(3):
             check()
+
+    @pytest.mark.parametrize("weak", [True, False], ids=["weak", "strong"])
+    def test_ever_new_names(self, signal, weak):
+        class Listener:
+            def method(self, value, **kwargs):
+                return value, kwargs
+
+            __call__ = method
+
+        listener = Listener()
+        receivers = [lambda value, **kwargs: (value, kwargs), listener.method, listener]
+        for receiver in receivers:
+            signal.connect(receiver, weak=weak)
+        for i in range(30):
+            expected = i, {"signal": signal, "sender": "s", f"name{i}": 1}
+            responses = signal.send("s", **{f"name{i}": 1, "value": i})
+            assert responses == [(receiver, expected) for receiver in receivers]
 
     def test_the_same_names_with_and_without_a_positional_sender(self, signal):
         """One code object, so both calls pass the same tuple of names."""

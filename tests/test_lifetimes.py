@@ -245,6 +245,23 @@ class TestNoGrowth:
         signal.connect(listener)
         assert self.grown(lambda: signal.send("s", value=1)) < 1
 
+    def test_failures_are_in_no_cycle(self, signal, caplog):
+        class Failure(Exception):
+            pass
+
+        @signal.connect
+        def receiver(**kwargs):
+            raise Failure
+
+        caplog.set_level("CRITICAL")
+        gc.collect()
+        gc.disable()
+        try:
+            died = [weakref.ref(signal.send("s", value=1)[0][1]) for _ in range(3)]
+            assert [reference() for reference in died] == [None] * 3
+        finally:
+            gc.enable()
+
     def test_call_shapes(self, signal):
         signal.connect(Listener(), weak=False)
         names = iter(range(10**9))

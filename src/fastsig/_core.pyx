@@ -13,6 +13,7 @@ plain Python: the same names, in the same order.
 """
 
 cimport cython
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_Append, PyList_GET_SIZE, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
@@ -483,7 +484,8 @@ cdef class Dispatcher:
 
     cdef Route find(self, PyObject *sender):
         """Return the route of a sender."""
-        cdef Route route = None
+        cdef Route route
+        cdef PyObject *found
         with cython.critical_section(self):
             if not self.fresh() or self.routes is None:
                 self.refresh()
@@ -493,6 +495,10 @@ cdef class Dispatcher:
                 sender_key = <object>sender
             else:
                 sender_key = PyLong_FromVoidPtr(sender)
+            if self.routes is not None:  # it is again, if what `refresh` freed changed the table
+                found = PyDict_GetItemWithError(self.routes, sender_key)
+                if found is not NULL:
+                    return <Route>found
             route = self.route(sender_key)
         if route is None and known_otherwise(<object>sender):
             sender_key = key(<object>sender)

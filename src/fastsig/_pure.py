@@ -243,9 +243,12 @@ class Dispatcher:
         responses: list[tuple[Any, Any]] = []
         if route.references:
             names = tuple(named)
-            for plan in route.calls.get(names) or self._plan(route, names):
-                plan.call(self, sender, named, route, plan.receivers, responses)
-        return responses
+            for run in route.calls.get(names) or self._plan(route, names):
+                run.call(self, sender, named, route, run.receivers, responses)
+        try:
+            return responses
+        finally:
+            del responses  # it may have exceptions, whose tracebacks have this frame
 
     send_robust = send
 
@@ -501,14 +504,14 @@ def call(a0, a1, named, route, receivers, responses):
             continue
         try:
             if {holds}:
-                response = {function}({arguments})
+                response = {call_it}{arguments})
             else:
                 response = a0._call_unplanned(receiver, route, a1, named)
         except Exception as exception:
             responses.append((receiver, a0._failed(receiver, exception)))
         else:
             responses.append((receiver, response))
-    del responses  # it has exceptions, whose tracebacks have this frame
+    del responses  # as in `send`
 """
 
 
@@ -521,11 +524,8 @@ def _made(
 ) -> Callable[..., None]:
     names = [name for _, name in by_keyword]
     item, receiver = _FIND[how]
-    holds, function = _HOLDS.get((how, kind)) or _HOLDS_FOR_ANY[kind]
-    arguments = {"receiver": [], "function": ["owner" if how == WEAK_METHOD else "receiver"]}[
-        function
-    ]
-    arguments += [f"a{i}" for i in positional]
+    holds, call_it = _HOLDS.get((how, kind)) or _HOLDS_FOR_ANY[kind]
+    arguments = [f"a{i}" for i in positional]
     arguments += [f"{name}=a{i}" if name else f"**{{names[{i}]: a{i}}}" for i, name in by_keyword]
     source = _SOURCE.format(
         sent=", ".join(f"a{i}" for i in range(2, 2 + count)),
@@ -533,7 +533,7 @@ def _made(
         item=item,
         receiver=receiver,
         holds=holds,
-        function=function,
+        call_it=call_it,
         arguments=", ".join(arguments),
     )
     scope: dict[str, Any] = {
@@ -546,6 +546,7 @@ def _made(
     return call
 
 
+# What the loop goes over, and how to come by the receiver.
 _FIND = {
     STRONG: ("receiver", "pass"),
     WEAK: ("reference", "receiver = reference()"),
@@ -556,19 +557,20 @@ _FIND = {
         "None if owner is None or function is None else MethodType(function, owner)",
     ),
 }
+# Whether the plan holds, and the call.
 _HOLDS = {
-    (STRONG, FUNCTION): ("receiver.__code__ is code", "receiver"),
-    (WEAK, FUNCTION): ("receiver.__code__ is code", "receiver"),
-    (WEAK_METHOD, METHOD): ("function.__code__ is code", "function"),
+    (STRONG, FUNCTION): ("receiver.__code__ is code", "receiver("),
+    (WEAK, FUNCTION): ("receiver.__code__ is code", "receiver("),
+    (WEAK_METHOD, METHOD): ("function.__code__ is code", "function(owner, "),
 }
 _HOLDS_FOR_ANY = {
-    OTHER: ("True", "receiver"),
-    FUNCTION: (f"code_of({FUNCTION}, receiver) is code", "receiver"),
-    METHOD: (f"code_of({METHOD}, receiver) is code", "receiver"),
+    OTHER: ("True", "receiver("),
+    FUNCTION: (f"code_of({FUNCTION}, receiver) is code", "receiver("),
+    METHOD: (f"code_of({METHOD}, receiver) is code", "receiver("),
     OBJECT: (
         "type(function := getattr(type(receiver), '__call__', None)) is FunctionType"
         " and function.__code__ is code",
-        "function",
+        "function(receiver, ",
     ),
-    CONFLICT: ("False", "receiver"),
+    CONFLICT: ("False", "receiver("),
 }
