@@ -25,7 +25,7 @@ LIMITS = {
     "send to 1 / hand-written loop": 1.2,
     "send to 10 / hand-written loop": 1.05,
     "send to 100 / hand-written loop": 1.05,
-    "pure core: send to 1 / hand-written loop": 4.6,
+    "pure core: send to 1 / hand-written loop": 4.9,
     "pure core: send to 10 / hand-written loop": 2.1,
     "one sender of 10,000 / one receiver": 1.6,
     "connect of 10,000 / of 1,000": 4.0,

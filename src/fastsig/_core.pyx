@@ -40,17 +40,21 @@ cdef extern from *:
     """
     /* What differs between versions of CPython. */
 
-    #if PY_VERSION_HEX >= 0x030D0000
     static inline PyObject *fs_target(PyObject *reference) {
         PyObject *target;
+    #ifdef Py_GIL_DISABLED
         if (PyWeakref_GetRef(reference, &target) == 0) { target = Py_NewRef(Py_None); }
         return target;
+    #else
+        /* What PyWeakref_GetRef does where there is a GIL; it is no macro, and new in 3.13. */
+        target = ((PyWeakReference *)reference)->wr_object;
+        return Py_NewRef(Py_REFCNT(target) > 0 ? target : Py_None);
+    #endif
     }
+
+    #if PY_VERSION_HEX >= 0x030D0000
     #define fs_lookup(type, name) _PyType_LookupRef(type, name)
     #else
-    static inline PyObject *fs_target(PyObject *reference) {
-        return Py_NewRef(PyWeakref_GET_OBJECT(reference));
-    }
     #define fs_lookup(type, name) Py_XNewRef(_PyType_Lookup(type, name))
     #endif
 
