@@ -75,6 +75,8 @@ cdef extern from *:
     #define fs_call(function, args, count, names) \
         ((PyFunctionObject *)(function))->vectorcall(function, args, count, names)
 
+    #define fs_items(tuple) (((PyTupleObject *)(tuple))->ob_item)
+
     /* The exception that is set, raised where Cython can catch it. */
     static inline PyObject *fs_raise(void) { return NULL; }
 
@@ -107,7 +109,7 @@ cdef extern from *:
 
     PyObject *fs_call(PyObject *, PyObject *const *, size_t, PyObject *)
     PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
-    PyObject **PySequence_Fast_ITEMS(PyObject *)
+    PyObject **fs_items(PyObject *)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     bint PyFunction_Check(PyObject *)
     PyObject *PyFunction_GET_CODE(PyObject *)
@@ -700,9 +702,9 @@ cdef list run(Dispatcher self, Calls calls, PyObject *const *args):
     """Call every receiver; return the list of ``(receiver, response)``."""
     cdef PyObject *small[SMALL + 1]
     cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
-    cdef PyObject **references = PySequence_Fast_ITEMS(<PyObject *>calls.references)
-    cdef PyObject **codes = PySequence_Fast_ITEMS(<PyObject *>calls.codes)
-    cdef PyObject **plans = PySequence_Fast_ITEMS(<PyObject *>calls.plans)
+    cdef PyObject **references = fs_items(<PyObject *>calls.references)
+    cdef PyObject **codes = fs_items(<PyObject *>calls.codes)
+    cdef PyObject **plans = fs_items(<PyObject *>calls.plans)
     cdef PyObject *plan
     cdef PyObject *callee
     cdef PyObject *response
