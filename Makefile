@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint celery-versions celery-suite bench bench-quick guard clean
+.PHONY: demo test lint celery-versions celery-suite neighbours bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -35,6 +35,12 @@ celery-%:
 CELERY ?= 5.7
 celery-suite:
 	$(PYTHON) tests/celery_suite.py --celery $(CELERY)
+
+# Packages that hook into Celery's signals, with Celery as it is and with fastsig.
+neighbours:
+	$(MAKE) VENV=.venv-neighbours .venv-neighbours/built
+	.venv-neighbours/bin/python -m pip install --quiet --group neighbours
+	.venv-neighbours/bin/python -m pytest $(ARGS) tests/neighbours.py
 
 # The figures, the chart and which targets hold; the results are in bench-results.
 bench: $(VENV)/benched
