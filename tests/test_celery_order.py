@@ -73,6 +73,9 @@ for name in celerys:
     signal = getattr(signals, name)
     assert getattr(celery.signals, name) is signal, name
     assert isinstance(signal, celery.utils.dispatch.Signal), name
+assert celery.app.base.Signal is celery.utils.dispatch.Signal is fastsig.celery.Signal
+for name in ("on_configure", "on_after_configure", "on_after_finalize", "on_after_fork"):
+    assert type(getattr(app, name)) is fastsig.celery.Signal, name
 assert isinstance(held, Signal) and isinstance(held, celery.utils.dispatch.Signal)
 assert held.receivers is signals.task_prerun.receivers and len(held.receivers) == 1
 assert order == ["finalized"], order
@@ -323,7 +326,6 @@ heart._send("worker-heartbeat")
 del app.amqp.send_task_message, publish  # a cache: made anew when it is needed
 import fastsig.signals as signals
 from fastsig.celery import install, uninstall
-uninstall()
 """
         + PICTURE
         + f"uses = {uses}"
@@ -349,5 +351,6 @@ for _ in range(2):
     assert_same(before, after)
     assert len(before[1]) > 10_000 and any("send_prerun" in path for path in before[1])
     install()
-"""
+""",
+        FASTSIG_CELERY="0",
     )
