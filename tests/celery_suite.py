@@ -6,7 +6,7 @@ Celery's source distribution, a virtual environment with it and with fastsig: al
 a temporary folder.  The tests run once with Celery as it is, and then with each core of fastsig,
 imported before Celery and after it.  Every test with another outcome than with Celery as it is is
 named; then everything runs again, in both, to tell a difference from a test that is not sure of
-its outcome itself.  The exit status is 1 if there is a difference that is not in `EXPLAINED`.
+its outcome itself.  The exit status is 1 if there is a difference.
 """
 
 import argparse
@@ -42,9 +42,6 @@ COMBINATIONS = {
 NOT_RUN = ("not run", "")
 
 RERUNS = 2
-
-EXPLAINED = {}
-"""Why tests of older Celerys have another outcome: ``{end of a test's name: why}``."""
 
 PLUGIN = '''
 """Imports fastsig when it is told to, and writes down the outcome of every test."""
@@ -248,7 +245,7 @@ def shown(outcomes):
 
 
 def compare(name, stock, run_stock, run_tests):
-    """Print how outcomes differ from those of stock; return whether any does without a reason.
+    """Print how outcomes differ from those of stock; return whether any does.
 
     Arguments:
         name: What is compared.
@@ -265,18 +262,14 @@ def compare(name, stock, run_stock, run_tests):
             stock.append(run_stock())
         runs.append(run_tests())
     remaining = different(stock, runs)
-    unexplained = False
     print(f"{summary(name, runs[0])}{len(remaining):6} different", flush=True)
     for test in first:
         outcomes = f"{shown(seen(test, stock))} -> {shown(seen(test, runs))}"
         if test not in remaining:
             print(f"    {test}: not sure of its outcome: {outcomes}", flush=True)
             continue
-        reasons = [why for end, why in EXPLAINED.items() if test.endswith(end)]
-        unexplained = unexplained or not reasons
-        details = reasons or [runs[0].get(test, NOT_RUN)[1]]
-        print("    " + "\n        ".join((f"{test}: {outcomes}", *details)), flush=True)
-    return unexplained
+        print(f"    {test}: {outcomes}\n        {runs[0].get(test, NOT_RUN)[1]}", flush=True)
+    return bool(remaining)
 
 
 def main():
