@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint bench bench-quick guard clean
+.PHONY: demo test lint celery-versions celery-suite neighbours bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -19,6 +19,28 @@ lint: $(VENV)/built
 	$(BIN)/mypy
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
+
+# What is about Celery, with the newest release of each series, in an environment of its own.
+SERIES ?= 5.4 5.5 5.6 5.7
+CELERY_TESTS = tests/test_celery.py tests/test_celery_order.py tests/test_signals.py \
+	$(wildcard tests/integration)
+celery-versions: $(SERIES:%=celery-%)
+
+celery-%:
+	$(MAKE) VENV=.venv-celery-$* .venv-celery-$*/built
+	.venv-celery-$*/bin/python -m pip install --quiet 'celery==$*.*'
+	.venv-celery-$*/bin/python -m pytest $(CELERY_TESTS) $(ARGS)
+
+# Celery's own tests, with and without fastsig; CELERY is a version, or a series: its newest.
+CELERY ?= 5.7
+celery-suite:
+	$(PYTHON) tests/celery_suite.py --celery $(CELERY)
+
+# Packages that hook into Celery's signals, with Celery as it is and with fastsig.
+neighbours:
+	$(MAKE) VENV=.venv-neighbours .venv-neighbours/built
+	.venv-neighbours/bin/python -m pip install --quiet --group neighbours
+	.venv-neighbours/bin/python -m pytest $(ARGS) tests/neighbours.py
 
 # The figures, the chart and which targets hold; the results are in bench-results.
 bench: $(VENV)/benched

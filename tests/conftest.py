@@ -6,7 +6,9 @@ A missing compiled core fails the run; ``--core pure`` is how to do without it o
 import gc
 import importlib
 import os
+import subprocess
 import sys
+import textwrap
 from collections import Counter
 
 import pytest
@@ -62,6 +64,26 @@ def environment(core):
         "FASTSIG_CELERY": "1",
         "PYTHONWARNINGS": "default",
     }
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    """Run a program in a process of its own; fail if it fails."""
+
+    def run(program, **extra):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            env={**environment, **extra},
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

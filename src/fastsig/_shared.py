@@ -156,7 +156,7 @@ def function_of(receiver: object) -> tuple[int, FunctionType | None]:
     return OTHER, None
 
 
-def _accepted(receiver: object) -> set[str] | None:
+def keywords_of(receiver: object) -> set[str] | None:
     """Return the names that `receiver` takes by keyword, None if it takes any.
 
     A callable that does not tell takes any.
@@ -188,7 +188,7 @@ def plan(
     kind, function = function_of(receiver)
     everything = tuple(range(len(names)))
     if function is None:
-        accepted = _accepted(receiver)
+        accepted = keywords_of(receiver)
         chosen = (i for i in everything if accepted is None or names[i] in accepted)
         return kind, None, (), tuple(chosen)
 
@@ -200,7 +200,7 @@ def plan(
     if not code.co_flags & VARKEYWORDS:
         accepted = {*named, *only}
     elif hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
-        accepted = _accepted(receiver)
+        accepted = keywords_of(receiver)
     else:
         accepted = None
 

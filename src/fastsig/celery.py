@@ -15,18 +15,32 @@ import sys
 from threading import RLock
 from types import BuiltinMethodType, MethodType
 from typing import Any
+from weakref import ReferenceType
 
 import celery.utils.dispatch.signal as celery_dispatch
 from celery import _state
 
 from fastsig import signal
+from fastsig._shared import key, keywords_of
 
 __all__ = ["install", "installed", "uninstall"]
 
 CelerySignal: Any = celery_dispatch.Signal
 
 
-class Signal(signal.Signal, CelerySignal):
+class _Kind(type):
+    """Lets `Signal` stand for the class whose name it takes: also for what was made before."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return super().__instancecheck__(instance) or (
+            cls is Signal and isinstance(instance, CelerySignal)
+        )
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return super().__subclasscheck__(kind) or (cls is Signal and issubclass(kind, CelerySignal))
+
+
+class Signal(signal.Signal, CelerySignal, metaclass=_Kind):
     """A fastsig signal that is also an instance of Celery's class."""
 
     __slots__ = ()
@@ -71,6 +85,19 @@ class Replaced(CelerySignal):
         return self.__dict__["replacement"].send(*args, **kwargs)
 
     send_robust = send
+
+    def _live_receivers(self, sender: object) -> list[Any]:
+        # Only Celery's `send` asks, where it was held, bound to this signal, since before; it
+        # calls every receiver with all that is sent.
+        return [_taking_all(receiver) for receiver in super()._live_receivers(sender)]
+
+
+def _taking_all(receiver: Any) -> Any:
+    """Return `receiver`, or what takes any keywords and gives it those that it names."""
+    names = keywords_of(receiver)
+    if names is None:
+        return receiver
+    return lambda **named: receiver(**{name: named[name] for name in named if name in names})
 
 
 _replaced: list[tuple[Any, Any, Any]] = []
@@ -118,7 +145,7 @@ def uninstall() -> None:
         new.__class__ = signal.Signal
         del old.__dict__["replacement"]
         _set_class(old, CelerySignal)
-        old.receivers[:] = entries
+        old.receivers[:] = _rekeyed(entries, key, celery_dispatch._make_id)
     _rebind({id(new): old for old, new, _ in _replaced}, {id(Signal): CelerySignal})
     _replaced.clear()
 
@@ -132,6 +159,7 @@ def _replace(old: Any, new: Any, known: bool) -> None:
     """Put `new` in the place of `old`, which is `known` to others than this module if so told."""
     table, entries = new.receivers, list(new.receivers)
     if known:
+        old.receivers[:] = _rekeyed(old.receivers, celery_dispatch._make_id, key)
         keys = [entry[0] for entry in old.receivers]
         new.receivers = old.receivers
         new.receivers.extend(entry for entry in entries if entry[0] not in keys)
@@ -139,6 +167,24 @@ def _replace(old: Any, new: Any, known: bool) -> None:
     old.__dict__["replacement"] = new
     _set_class(old, Replaced)
     _replaced.append((old, new, table))
+
+
+def _rekeyed(entries: list[Any], known: Any, wanted: Any) -> list[Any]:
+    """Return entries whose methods are known by what `wanted` tells instead of `known`.
+
+    These differ before Celery 5.7, which knew a method by its function, whatever its object.
+    """
+    return [
+        ((wanted(method), entry[0][1]), entry[1])
+        if isinstance(method := _receiver(entry), MethodType)
+        and entry[0][0] == known(method) != wanted(method)
+        else entry
+        for entry in entries
+    ]
+
+
+def _receiver(entry: Any) -> Any:
+    return entry[1]() if isinstance(entry[1], ReferenceType) else entry[1]
 
 
 def _set_class(thing: object, kind: type) -> None:
