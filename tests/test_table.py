@@ -110,6 +110,23 @@ def test_an_item_is_changed_behind_a_connection(signal, table):
     assert responses(signal) == []
 
 
+def test_an_entry_is_replaced_by_its_equal(signal, table):
+    class Listener:
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+        def __call__(self):
+            return self
+
+    one, other = Listener(), Listener()
+    for listener in (one, other, one):
+        table[:] = [(("uid", ANY), listener)]
+        ((_, response),) = signal.send(None)
+        assert response is listener
+
+
 def test_duplicates_from_outside(signal, table):
     table.append(table[0])
     assert responses(signal) == [1, 1]

@@ -75,6 +75,23 @@ cdef extern from *:
     #define fs_call(function, args, count, names) \
         ((PyFunctionObject *)(function))->vectorcall(function, args, count, names)
 
+    /* Whether two lists hold the same things; `mine` is guarded by its owner. */
+    static inline int fs_same(PyObject *theirs, PyObject *mine) {
+        int same;
+    #ifdef Py_GIL_DISABLED
+        Py_BEGIN_CRITICAL_SECTION(theirs);
+    #endif
+        same = PyList_GET_SIZE(theirs) == PyList_GET_SIZE(mine)
+            && (PyList_GET_SIZE(mine) == 0 || memcmp(
+                ((PyListObject *)theirs)->ob_item, ((PyListObject *)mine)->ob_item,
+                PyList_GET_SIZE(mine) * sizeof(PyObject *)
+            ) == 0);
+    #ifdef Py_GIL_DISABLED
+        Py_END_CRITICAL_SECTION();
+    #endif
+        return same;
+    }
+
     #define fs_items(tuple) (((PyTupleObject *)(tuple))->ob_item)
 
     /* The exception that is set, raised where Cython can catch it. */
@@ -110,6 +127,8 @@ cdef extern from *:
     PyObject *fs_call(PyObject *, PyObject *const *, size_t, PyObject *)
     PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
     PyObject **fs_items(PyObject *)
+    bint fs_same(PyObject *, PyObject *)
+    bint PyList_CheckExact(object)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     bint PyFunction_Check(PyObject *)
     PyObject *PyFunction_GET_CODE(PyObject *)
@@ -252,7 +271,7 @@ cdef class Dispatcher:
     cdef dict senders       # {sender key: what keeps the key this sender's own}
     cdef dict places        # {sender key: the indexes of its entries}
     cdef dict routes        # {sender key: Route}, as far as they were needed, or None
-    cdef Route sole         # the route of everybody, if it is watched and the only one, or None
+    cdef Route sole         # the route of everybody, if the table is a list and there is no other
 
     def __cinit__(self, *args, **kwargs):
         self.senders = {}
@@ -361,13 +380,12 @@ cdef class Dispatcher:
             return False
         if self.watched:
             return True
-        now = list(self.table or ())
-        if self.entries is None or len(now) != len(self.entries):
+        if self.entries is None:
             return False
-        for i in range(len(now)):
-            if now[i] is not self.entries[i]:
-                return False
-        return True
+        if PyList_CheckExact(self.table):
+            return fs_same(<PyObject *>self.table, <PyObject *>self.entries)
+        now = list(self.table or ())
+        return fs_same(<PyObject *>now, <PyObject *>self.entries)
 
     cdef int refresh(self) except -1:
         """Purge the table of what died, and sort its connections by sender.
@@ -386,7 +404,7 @@ cdef class Dispatcher:
             sole = None
             if len(places) == 1:
                 places[ANY] = range(len(live))
-                if self.watched:
+                if self.watched or PyList_CheckExact(self.table):
                     sole = Route([reference for _, reference in live])
             _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if number != fs_load(self.version.number) or edits != self.edits:
@@ -395,7 +413,7 @@ cdef class Dispatcher:
             if len(live) != len(entries) and isinstance(self.table, list):
                 PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
             self.edits += 1
-            self.entries = live if sole is None else None
+            self.entries = None if self.watched and sole is not None else live
             if self.seen != number or not self.watched or len(live) != len(entries):
                 self.index = None
             self.senders = senders
@@ -687,7 +705,11 @@ cdef send(Dispatcher self, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
     """Dispatcher.send, with its arguments as the call site passes them."""
     cdef Calls calls
     with cython.critical_section(self):
-        if self.sole is not None and self.seen == fs_load(self.version.number):
+        if (
+            self.sole is not None
+            and self.seen == fs_load(self.version.number)
+            and (self.watched or fs_same(<PyObject *>self.table, <PyObject *>self.entries))
+        ):
             calls = <Calls>fitting(<PyObject *>self.sole.calls, nargs, kwnames)
         else:
             calls = None

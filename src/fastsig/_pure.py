@@ -52,7 +52,7 @@ class State:
 
     def __init__(self) -> None:
         self.routes: Routes | None = None
-        self.sole: Route | None = None  # the route of everybody, if it is watched and the only one
+        self.sole: Route | None = None  # that of everybody, if the table is a list without others
 
 
 class Version:
@@ -99,7 +99,7 @@ class Plan:
 class Route:
     """The connections that one sender reaches, with their plans for each call shape."""
 
-    __slots__ = ("calls", "crowded", "references")
+    __slots__ = ("calls", "crowded", "entries", "ids", "references", "table")
 
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
 
@@ -110,6 +110,9 @@ class Route:
         )
         self.calls: dict[tuple[str, ...], list[Plan]] = {}
         self.crowded = False  # there were more call shapes than that, and may be ever new ones
+        self.table: list[Entry] | None = None  # to be compared with `entries` at each send
+        self.entries: list[Entry] = []
+        self.ids: list[int] = []  # of the entries
 
 
 class Routes:
@@ -238,7 +241,11 @@ class Dispatcher:
             TypeError: There is no sender, or more than one positional argument.
         """
         route = self._version.state.sole
-        if route is None:
+        if route is None or (
+            route.table is not None
+            and (route.table or route.ids)
+            and [*map(id, route.table)] != route.ids
+        ):
             route = self._find(sender)
         responses: list[tuple[Any, Any]] = []
         if route.references:
@@ -283,9 +290,14 @@ class Dispatcher:
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
             self._senders.pop(sender_key, None)
-        if self._watched and len(routes.places) == 1:
-            state.sole = routes.route(ANY)
         state.routes = routes
+        if len(routes.places) == 1 and (self._watched or type(self._table) is list):
+            sole = routes.route(ANY)
+            assert sole is not None
+            if not self._watched:
+                sole.table, sole.entries = self._table, alive
+                sole.ids = [*map(id, alive)]
+            state.sole = sole
         return routes
 
     def _purged(self, entries: list[Entry]) -> tuple[list[Entry], set[Hashable]]:
