@@ -1,16 +1,11 @@
-"""A real Celery dispatches through fastsig: in whatever order things are imported, and in a worker.
+"""A real Celery dispatches through fastsig, in whatever order things are imported.
 
 Each test runs in a process of its own, which has imported nothing yet.
 """
 
-import json
-import os
-import signal as os_signal
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
@@ -475,135 +470,3 @@ with start_worker(app, perform_ping_check=False, pool="solo"):
 assert seen == ["worker_init", 3], seen  # as without fastsig: it sends no others
 """
     )
-
-
-class Worker:
-    """A real worker process with a pool of two, and what it and its client recorded."""
-
-    def __init__(self, folder, environment):
-        self.folder = folder
-        for name in ("outbox", "queue", "processed", "control"):
-            (folder / name).mkdir()
-        self.environment = {
-            **environment,
-            "WORKER_APP": str(folder),
-            "PYTHONPATH": str(Path(__file__).parent),
-        }
-        self.log = (folder / "log").open("w+")
-        command = ["celery", "-A", "worker_app", "worker", "--pool=prefork", "--concurrency=2"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--without-mingle", "--without-gossip"],
-            env=self.environment,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def record(self):
-        path = self.folder / "record"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True)[:-1]] + [
-            json.loads(line) for line in path.read_bytes().splitlines(keepends=True)[-1:]
-        ]
-
-    def wait_for(self, name, count=1):
-        deadline = time.monotonic() + 60
-        while sum(line["signal"] == name for line in self.record()) < count:
-            alive = self.process.poll() is None or name == "worker_shutdown"
-            if not alive or time.monotonic() > deadline:
-                self.log.seek(0)
-                pytest.fail(f"no {name}; the log:\n{self.log.read()}")
-            time.sleep(0.05)
-
-    def client(self, program):
-        done = subprocess.run(
-            [sys.executable, "-c", f"import os\nfrom worker_app import *\n{program}\ndeliver()"],
-            env=self.environment,
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.stdout
-
-    def stop(self):
-        self.process.send_signal(os_signal.SIGTERM)
-        assert self.process.wait(60) == 0
-
-    def kill(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, os_signal.SIGKILL)
-            self.process.wait()
-        self.log.close()
-
-
-@pytest.fixture
-def worker(environment, tmp_path):
-    worker = Worker(tmp_path, environment)
-    yield worker
-    worker.kill()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no prefork pool")
-def test_the_seven_signals_in_a_real_worker(worker):
-    worker.wait_for("worker_ready")
-    client = int(
-        worker.client(
-            "for i in range(20): add.delay(i, y=1)\nfail.delay()\nprint(os.getpid())",
-        )
-    )
-    worker.wait_for("task_postrun", 21)
-    worker.stop()
-    record = [line for line in worker.record() if line["handler"] == "any"]
-    main = worker.process.pid
-    pool = {line["pid"] for line in record if line["signal"] == "worker_process_init"}
-    assert len(pool) == 2
-    assert main not in pool
-    assert {line["parent"] for line in record if line["pid"] in pool} == {main}
-
-    def lines(name):
-        return [line for line in record if line["signal"] == name]
-
-    sent = lines("task_sent")
-    assert {line["pid"] for line in sent} == {client}
-    assert [line["sender"] for line in sent] == ["add"] * 20 + ["fail"]
-    assert {line["sender_type"] for line in sent} == {"str"}
-    for i, line in enumerate(sent[:20]):
-        arguments = line["arguments"]
-        assert arguments.keys() == {"task_id", "task", "args", "kwargs", "eta", "taskset"}
-        assert (arguments["task"], arguments["args"]) == ("'add'", f"({i},)")
-        assert (arguments["kwargs"], arguments["eta"]) == ("{'y': 1}", "None")
-    ids = [line["arguments"]["task_id"] for line in sent]
-    assert len(set(ids)) == 21
-
-    for name in ("task_prerun", "task_postrun"):
-        ran = {line["arguments"]["task_id"]: line for line in lines(name)}
-        assert sorted(ran) == sorted(ids)
-        assert len(lines(name)) == 21
-        assert {line["pid"] for line in ran.values()} <= pool
-        for i, task_id in enumerate(ids):
-            line, name_of_task = ran[task_id], "fail" if i == 20 else "add"
-            arguments = line["arguments"]
-            assert line["sender"] == name_of_task
-            assert arguments["task"].startswith(f"<@task: {name_of_task}")
-            assert arguments["args"] == ("[]" if i == 20 else f"[{i}]")
-            if name == "task_postrun":
-                expected = "ValueError('on purpose')" if i == 20 else str(i + 1)
-                assert arguments["retval"] == expected
-            assert {"task_id", "task", "args", "kwargs"} <= arguments.keys()
-
-    for name, process, sender in (
-        ("worker_init", main, "Worker"),
-        ("worker_ready", main, "Consumer"),
-        ("worker_shutdown", main, "Worker"),
-    ):
-        (line,) = lines(name)
-        assert (line["pid"], line["sender_type"], line["arguments"]) == (process, sender, {})
-    by_name = [line for line in worker.record() if line["handler"] == "by name"]
-    by_task = [line for line in worker.record() if line["handler"] == "by task"]
-    assert [line["arguments"]["task_id"] for line in by_name] == [repr(i)[1:-1] for i in ids[:20]]
-    assert len(by_task) == 20
-    assert {line["sender"] for line in by_task} == {"add"}
-    assert [line["signal"] for line in record if line["pid"] == main][-1] == "worker_shutdown"
