@@ -102,7 +102,7 @@ class Site:
         quick = ("--without-gossip", "--without-mingle", "--loglevel=INFO")
         return self.start("worker", f"--pool={pool}", *quick, *options, **environment)
 
-    def client(self, program, **environment):
+    def client(self, program, patience=PATIENCE, **environment):
         """Run a program that publishes; return its pid."""
         process = subprocess.Popen(
             [sys.executable, "-c", f"from {self.app} import *\n{program}"],
@@ -110,7 +110,7 @@ class Site:
             cwd=self.folder,
         )
         self.clients.append(process.pid)
-        if process.wait(PATIENCE):
+        if process.wait(patience):
             raise RuntimeError(f"a client failed: {program}")
         return process.pid
 
