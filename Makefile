@@ -5,13 +5,22 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint celery-versions celery-suite neighbours bench bench-quick guard clean
+.PHONY: demo test integration load lint celery-versions celery-suite neighbours bench bench-quick guard \
+	clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
 
 test: $(VENV)/built
 	$(BIN)/python -m pytest $(ARGS)
+
+# Real Celery processes on a Redis server, which must be installed; CHILDREN=400 forks more of them.
+integration: $(VENV)/built
+	$(BIN)/python -m pytest tests/integration $(ARGS)
+
+# A worker under load: does it lose a signal, does it grow, and what does dispatch cost?
+load: $(VENV)/built
+	$(BIN)/python tests/load.py $(MINUTES)
 
 lint: $(VENV)/built
 	$(BIN)/ruff format --check

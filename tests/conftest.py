@@ -54,7 +54,7 @@ def signal(Signal):
     return Signal(name="test", providing_args=["value"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment(core):
     """The environment of another process that is to run on the same core."""
     return {
