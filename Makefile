@@ -17,6 +17,8 @@ lint: $(VENV)/built
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	PATH="$(BIN):$$PATH" pyright
+	PATH="$(BIN):$$PATH" pyright --verifytypes fastsig --ignoreexternal
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
     from typing import Any
 
+    from typing_extensions import Self  # `typing` has it from 3.11 on
+
     Entry = tuple[tuple[Hashable, Hashable], Any]
 
     Call = tuple[int, Any, int, object, "Plan"]
@@ -155,7 +157,7 @@ class Dispatcher:
     _senders: dict[Hashable, object]
     _routes: Routes | None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         self._senders = {}
         self._version = Version()

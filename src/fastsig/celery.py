@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from threading import RLock
 from types import BuiltinMethodType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import celery.utils.dispatch.signal as celery_dispatch
 from celery import _state
@@ -23,7 +23,10 @@ from fastsig import signal
 
 __all__ = ["install", "installed", "uninstall"]
 
-CelerySignal: Any = celery_dispatch.Signal
+if TYPE_CHECKING:
+    CelerySignal = object  # which has no types
+else:
+    CelerySignal = celery_dispatch.Signal
 
 
 class Signal(signal.Signal, CelerySignal):
@@ -34,7 +37,7 @@ class Signal(signal.Signal, CelerySignal):
     _logger_name = celery_dispatch.logger.name
 
     # What the private methods of Celery's class expect to find.
-    lock = RLock()
+    lock: Any = RLock()
     _dead_receivers = False
 
     @property
