@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint bench bench-quick guard clean
+.PHONY: demo test lint wheels bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -21,6 +21,11 @@ lint: $(VENV)/built
 	PATH="$(BIN):$$PATH" pyright --verifytypes fastsig --ignoreexternal
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
+
+# For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
+# one of them.
+wheels: $(VENV)/built
+	$(BIN)/python tests/wheels.py $(ARGS)
 
 # The figures, the chart and which targets hold; the results are in bench-results.
 bench: $(VENV)/benched
@@ -42,7 +47,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --group test --group lint
+	$(BIN)/python -m pip install --quiet --group test --group lint --group wheels
 	touch $@
 
 $(VENV)/benched: $(VENV)/built
