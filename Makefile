@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint wheels bench bench-quick guard clean
+.PHONY: demo test lint wheels wasm bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -21,11 +21,25 @@ lint: $(VENV)/built
 	PATH="$(BIN):$$PATH" pyright --verifytypes fastsig --ignoreexternal
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --persona pedantic --quiet .github
 
 # For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
 # one of them.
 wheels: $(VENV)/built
 	$(BIN)/python tests/wheels.py $(ARGS)
+
+# The tests of the core on the pure wheel in WebAssembly, with Pyodide from npm.
+wasm: $(VENV)/built
+	rm -rf build/wasm
+	npm install --no-save --no-fund --no-audit pyodide
+	$(BIN)/python -m pip download --quiet --dest build/wasm --only-binary :all: \
+		--platform any --implementation py --abi none hypothesis pytest
+	FASTSIG_REQUIRE_EXTENSIONS= FASTSIG_NO_EXTENSIONS=1 $(BIN)/python -m pip wheel --quiet \
+		--no-build-isolation --no-deps --wheel-dir build/wasm .
+	node tests/wasm.mjs build/wasm
 
 # The figures, the chart and which targets hold; the results are in bench-results.
 bench: $(VENV)/benched
@@ -39,7 +53,7 @@ guard: $(VENV)/built
 	$(BIN)/python benchmarks/guard.py
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
+	rm -rf $(VENV) build dist node_modules wheelhouse src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
