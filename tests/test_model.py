@@ -226,7 +226,7 @@ class Program(RuleBasedStateMachine):
             [keys for keys, reference in signal.receivers if not is_dead(reference)]
             for signal in self.signals
         ]
-        assert tables[0] == tables[1] == tables[2]
+        assert all(table == tables[0] for table in tables)
         assert len(tables[1]) == len(self.signals[1].receivers)
 
 
