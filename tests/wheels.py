@@ -216,7 +216,7 @@ def try_out(interpreter, way, work, tests):
 
 
 def main():
-    """Build, check, install; print the table of what was installed, and how its tests went."""
+    """Build, check, install; print how the tests went; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one interpreter, fewer tests")
     parser.add_argument("interpreters", nargs="*")
@@ -228,23 +228,28 @@ def main():
     print("For", ", ".join(each.name for each in found), flush=True)
     rows = ["| interpreter | installed from | core | tests |", "|---|---|---|---|"]
     core_tests = [f"tests/test_{name}.py" for name in CORE_TESTS]
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            work = Path(name)
-            for interpreter in found:
-                fetch(interpreter, work)
-            build(found, work, times=1 if options.quick else 2)
-            check()
-            for interpreter in found:
-                for way in WAYS[:2] if options.quick else WAYS:
-                    if interpreter.compiles or way == "pure wheel":
-                        few = options.quick or way.startswith("sdist")
-                        rows.append(try_out(interpreter, way, work, core_tests if few else []))
-                        print(rows[-1], flush=True)
-    except Failed as failure:
-        sys.exit(f"{failure}")
+    failures = 0
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        for interpreter in found:
+            fetch(interpreter, work)
+        build(found, work, times=1 if options.quick else 2)
+        check()
+        for interpreter in found:
+            for way in WAYS[:2] if options.quick else WAYS:
+                if interpreter.compiles or way == "pure wheel":
+                    few = options.quick or way.startswith("sdist")
+                    try:
+                        row = try_out(interpreter, way, work, core_tests if few else [])
+                    except Failed as failure:
+                        failures += 1
+                        print(failure)
+                        row = f"| {interpreter.name} | {way} | | failed |"
+                    rows.append(row)
+                    print(row, flush=True)
     print("", *rows, sep="\n")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
