@@ -25,6 +25,7 @@ OFFLINE = ("--no-index", "--find-links")
 PURE, COMPILED = "FASTSIG_NO_EXTENSIONS", "FASTSIG_REQUIRE_EXTENSIONS"
 WAYS = ("binary wheel", "pure wheel", "sdist, compiler", "sdist, no compiler")
 CORE_TESTS = ("call_shapes", "connecting", "interface", "senders", "sending", "table")
+KINDS = {"cpython": "CPython", "pypy": "PyPy"}
 
 ABOUT = """
 import os, sys, sysconfig
@@ -47,7 +48,7 @@ class Interpreter:
         self.command = command
         names, threads, headers = run(command, "-c", ABOUT, quiet=True).splitlines()
         kind, minor = names.split()
-        self.name = f"{ {'cpython': 'CPython', 'pypy': 'PyPy'}[kind] } 3.{minor}{threads}"
+        self.name = f"{KINDS[kind]} 3.{minor}{threads}"
         self.compiles = kind == "cpython" and headers == "True"
         self.serves = int(minor) >= 10 and (self.compiles or kind == "pypy")
 
