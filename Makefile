@@ -5,8 +5,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test integration load lint celery-versions celery-suite neighbours bench bench-quick guard \
-	clean
+.PHONY: demo test integration load lint wheels wasm celery-versions celery-suite neighbours \
+	bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -22,12 +22,33 @@ integration: $(VENV)/built
 load: $(VENV)/built
 	$(BIN)/python tests/load.py $(MINUTES)
 
-lint: $(VENV)/built
+lint: $(VENV)/linters
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	PATH="$(BIN):$$PATH" pyright
+	PATH="$(BIN):$$PATH" pyright --verifytypes fastsig --ignoreexternal
 	PATH="$(BIN):$$PATH" cython-lint src
 	$(BIN)/python tests/stubs.py
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --persona pedantic --quiet .github
+
+# For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
+# one of them.
+wheels: $(VENV)/builders
+	$(BIN)/python tests/wheels.py $(ARGS)
+
+# The tests of the core on the pure wheel in WebAssembly, with Pyodide from npm.
+wasm: $(VENV)/built
+	rm -rf build/wasm
+	npm install --no-save --no-fund --no-audit pyodide
+	$(BIN)/python -m pip download --quiet --dest build/wasm --only-binary :all: \
+		--platform any --implementation py --abi none hypothesis pytest
+	FASTSIG_REQUIRE_EXTENSIONS= FASTSIG_NO_EXTENSIONS=1 $(BIN)/python -m pip wheel --quiet \
+		--no-build-isolation --no-deps --wheel-dir build/wasm .
+	node tests/wasm.mjs build/wasm
 
 # What is about Celery, with the newest release of each series, in an environment of its own.
 SERIES ?= 5.4 5.5 5.6 5.7
@@ -63,7 +84,7 @@ guard: $(VENV)/built
 	$(BIN)/python benchmarks/guard.py
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
+	rm -rf $(VENV) build dist node_modules wheelhouse src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -71,7 +92,15 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --group test --group lint
+	$(BIN)/python -m pip install --quiet --group test --group integration
+	touch $@
+
+$(VENV)/linters: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group lint
+	touch $@
+
+$(VENV)/builders: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group wheels
 	touch $@
 
 $(VENV)/benched: $(VENV)/built

@@ -3,13 +3,17 @@
 Without an environment variable the compiled core is built where it can be; where it cannot, the
 build is repeated without it, so that what comes out is tagged as the pure wheel that it is.
 ``FASTSIG_NO_EXTENSIONS=1`` builds none; ``FASTSIG_REQUIRE_EXTENSIONS=1`` makes a failure an error.
+With ``SOURCE_DATE_EPOCH`` the same tree makes the same bytes.
 """
 
+import gzip
 import os
 import sys
+import tarfile
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import BaseError, CCompilerError
 
 
@@ -30,6 +34,32 @@ class BuildCore(build_ext):
             super().run()
         except (BaseError, CCompilerError, OSError) as error:
             raise BuildFailed(str(error)) from error
+
+
+class SourceArchive(sdist):
+    """The usual `sdist`, but that it tells nothing of who made it when, if that is asked for."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, **owner):
+        """Make the archive of `base_dir`; return its name."""
+        if format != "gztar" or "SOURCE_DATE_EPOCH" not in os.environ:
+            return super().make_archive(base_name, format, root_dir, base_dir, **owner)
+        seconds = int(os.environ["SOURCE_DATE_EPOCH"])
+
+        def anonymous(member):
+            member.mtime = seconds
+            member.mode = 0o755 if member.isdir() else 0o644
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            return member
+
+        name = f"{base_name}.tar.gz"
+        with (
+            open(name, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=seconds) as stream,
+            tarfile.open(fileobj=stream, mode="w") as archive,
+        ):
+            archive.add(base_dir, filter=anonymous)
+        return name
 
 
 def switch(name):
@@ -57,13 +87,14 @@ required = switch("FASTSIG_REQUIRE_EXTENSIONS") or os.environ.get("CIBUILDWHEEL"
 if none and required:
     sys.exit("FASTSIG_NO_EXTENSIONS and FASTSIG_REQUIRE_EXTENSIONS contradict each other")
 
+commands = {"build_ext": BuildCore, "sdist": SourceArchive}
 if none or (sys.implementation.name != "cpython" and not required):
-    setup()
+    setup(cmdclass=commands)
 else:
     try:
-        setup(ext_modules=extensions(), cmdclass={"build_ext": BuildCore})
+        setup(ext_modules=extensions(), cmdclass=commands)
     except (BuildFailed, ImportError) as error:
         if required:
             raise
         print(f"fastsig: building without the compiled core: {error}", file=sys.stderr)
-        setup()
+        setup(cmdclass=commands)

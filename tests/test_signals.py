@@ -32,9 +32,9 @@ def docs(signals):
     """The string that follows each assignment, by the name that is assigned."""
     body = ast.parse(inspect.getsource(signals)).body
     return {
-        statement.targets[0].id: following.value.value
+        statement.target.id: following.value.value
         for statement, following in pairwise(body)
-        if isinstance(statement, ast.Assign)
+        if isinstance(statement, ast.AnnAssign)
         and isinstance(following, ast.Expr)
         and isinstance(following.value, ast.Constant)
     }

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from typing import Any
 
+    from typing_extensions import Self  # `typing` has it from 3.11 on
+
     Entry = tuple[tuple[Hashable, Hashable], Any]
 
 CONFLICT = OBJECT + 1
@@ -155,7 +157,7 @@ class Dispatcher:
     _index: tuple[object, dict[Hashable, Entry]] | None  # true while nothing changes outside
     _senders: dict[Hashable, object]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         self._senders = {}
         self._version = Version()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from threading import RLock
 from types import BuiltinMethodType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
 import celery.utils.dispatch.signal as celery_dispatch
@@ -25,7 +25,13 @@ from fastsig._shared import key, keywords_of
 
 __all__ = ["install", "installed", "uninstall"]
 
-CelerySignal: Any = celery_dispatch.Signal
+if TYPE_CHECKING:
+
+    class CelerySignal:  # which has no types
+        def _live_receivers(self, sender: object) -> list[Any]: ...
+
+else:
+    CelerySignal = celery_dispatch.Signal
 
 
 class _Kind(type):
@@ -48,7 +54,7 @@ class Signal(signal.Signal, CelerySignal, metaclass=_Kind):
     _logger_name = celery_dispatch.logger.name
 
     # What the private methods of Celery's class expect to find.
-    lock = RLock()
+    lock: Any = RLock()
     _dead_receivers = False
 
     @property

@@ -191,6 +191,7 @@ def _timing() -> None:
         scope: dict[str, Any] = {}
         for i in range(count):
             exec(f"def f{i}(sender=None, task_id=None, task=None, **kwargs): pass", scope)
+        kind: Any
         for kind in (fastsig.Signal, CelerySignal):
             sent = kind()
             for i in range(count):

@@ -25,10 +25,10 @@ from fastsig.signals import (
     worker_shutdown,
 )
 
-folder = Path(os.environ["FASTSIG_DEMO"])
-events = folder / "events"
+folder: Path = Path(os.environ["FASTSIG_DEMO"])
+events: Path = folder / "events"
 
-app = Celery("demo", broker="filesystem://")
+app: Any = Celery("demo", broker="filesystem://")
 app.conf.update(
     broker_transport_options={
         "data_folder_in": str(folder / "queue"),

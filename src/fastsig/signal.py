@@ -14,9 +14,20 @@ TYPE_CHECKING = False  # as in typing, which takes longer to import than all of 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Hashable, Iterable
-    from typing import Any, ClassVar, Literal, TypeVar, overload
+    from typing import Any, ClassVar, Literal, ParamSpec, TypedDict, TypeVar, overload
+
+    from typing_extensions import Unpack  # `typing` has it from 3.11 on
 
     _Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
+
+    class _Options(TypedDict, total=False):
+        sender: object
+        weak: bool
+        dispatch_uid: Hashable
+        retry: bool
+
 
 __all__ = ["Signal", "compiled", "receiver"]
 
@@ -68,6 +79,9 @@ class Signal(Dispatcher):
 
     __slots__ = ("__dict__", "__weakref__", "name", "providing_args", "use_caching")
 
+    name: str | None
+    providing_args: set[str]
+    use_caching: bool
     _logger_name: ClassVar[str] = "fastsig"
 
     def __init__(
@@ -83,6 +97,9 @@ class Signal(Dispatcher):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name} providing_args={self.providing_args!r}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     if TYPE_CHECKING:
 
         @overload
@@ -97,13 +114,13 @@ class Signal(Dispatcher):
         @overload
         def connect(
             self,
-            receiver: Callable[..., Any],
+            receiver: Callable[_P, _R],
             sender: object = None,
             weak: bool = True,
             dispatch_uid: Hashable = None,
             *,
             retry: bool,
-        ) -> Callable[..., Any]: ...
+        ) -> Callable[_P, _R]: ...
         @overload
         def connect(
             self,
@@ -122,7 +139,7 @@ class Signal(Dispatcher):
             dispatch_uid: Hashable = None,
             *,
             retry: bool,
-        ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+        ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 
     def connect(
         self,
@@ -294,7 +311,9 @@ def _shown(thing: object) -> object:
     return thing
 
 
-def receiver(signal: Signal | Iterable[Signal], **options: Any) -> Callable[[_Receiver], _Receiver]:
+def receiver(
+    signal: Signal | Iterable[Signal], **options: Unpack[_Options]
+) -> Callable[[_Receiver], _Receiver]:
     """Return a decorator that connects a function to a signal, or to each of several.
 
     It is the decorator of that name that Django has.

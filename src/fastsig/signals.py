@@ -104,7 +104,7 @@ __all__ = [
 
 # Tasks: where they are published
 
-before_task_publish = Signal(
+before_task_publish: Signal = Signal(
     {"body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy"},
     name="before_task_publish",
 )
@@ -122,7 +122,7 @@ Arguments:
     retry_policy: How publishing is retried, a dict.
 """
 
-after_task_publish = Signal({"body", "exchange", "routing_key"}, name="after_task_publish")
+after_task_publish: Signal = Signal({"body", "exchange", "routing_key"}, name="after_task_publish")
 """Sent when a task was published, in the process that published it.
 
 The sender is the name of the task.
@@ -134,7 +134,9 @@ Arguments:
     headers: The headers of the message, a dict.
 """
 
-task_sent = Signal({"task_id", "task", "args", "kwargs", "eta", "taskset"}, name="task_sent")
+task_sent: Signal = Signal(
+    {"task_id", "task", "args", "kwargs", "eta", "taskset"}, name="task_sent"
+)
 """Sent when a task was published, in the process that published it (the client).
 
 The sender is the name of the task.  Celery deprecates it in favour of `after_task_publish`.
@@ -150,7 +152,7 @@ Arguments:
 
 # Tasks: where they are run
 
-task_received = Signal({"request"}, name="task_received")
+task_received: Signal = Signal({"request"}, name="task_received")
 """Sent when a worker has received a task from the broker, in its main process.
 
 The sender is the consumer.
@@ -159,7 +161,7 @@ Arguments:
     request: The `celery.worker.request.Request`.
 """
 
-task_prerun = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
+task_prerun: Signal = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
 """Sent before a task is run, in the process that runs it.
 
 The sender is the task.
@@ -171,7 +173,7 @@ Arguments:
     kwargs: Its keyword arguments.
 """
 
-task_postrun = Signal({"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun")
+task_postrun: Signal = Signal({"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun")
 """Sent when a task has run, whatever came of it, in the process that ran it.
 
 The sender is the task.
@@ -185,7 +187,7 @@ Arguments:
     state: The state that it ended in.
 """
 
-task_success = Signal({"result", "runtime"}, name="task_success")
+task_success: Signal = Signal({"result", "runtime"}, name="task_success")
 """Sent when a task has succeeded, in the process that ran it.
 
 The sender is the task.
@@ -195,7 +197,7 @@ Arguments:
     runtime: How long it ran, in seconds (Celery 5.7).
 """
 
-task_retry = Signal({"request", "reason", "einfo"}, name="task_retry")
+task_retry: Signal = Signal({"request", "reason", "einfo"}, name="task_retry")
 """Sent when a task is to be retried, in the process that ran it or the main process.
 
 The sender is the task.
@@ -206,7 +208,7 @@ Arguments:
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_failure = Signal(
+task_failure: Signal = Signal(
     {"task_id", "exception", "args", "kwargs", "traceback", "einfo"},
     name="task_failure",
 )
@@ -223,7 +225,7 @@ Arguments:
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_internal_error = Signal(
+task_internal_error: Signal = Signal(
     {"task_id", "args", "kwargs", "request", "exception", "traceback", "einfo"},
     name="task_internal_error",
 )
@@ -241,7 +243,7 @@ Arguments:
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_revoked = Signal({"request", "terminated", "signum", "expired"}, name="task_revoked")
+task_revoked: Signal = Signal({"request", "terminated", "signum", "expired"}, name="task_revoked")
 """Sent when a task is revoked or has expired, in the main process of the worker.
 
 The sender is the task.
@@ -253,7 +255,7 @@ Arguments:
     expired: Whether it had expired.
 """
 
-task_rejected = Signal({"message", "exc"}, name="task_rejected")
+task_rejected: Signal = Signal({"message", "exc"}, name="task_rejected")
 """Sent when a worker gets a message that it cannot make a task of, in its main process.
 
 The sender is the consumer.
@@ -263,7 +265,7 @@ Arguments:
     exc: The exception that was raised, or None.
 """
 
-task_unknown = Signal({"message", "exc", "name", "id"}, name="task_unknown")
+task_unknown: Signal = Signal({"message", "exc", "name", "id"}, name="task_unknown")
 """Sent when a worker gets a task that is not registered, in its main process.
 
 The sender is the consumer.
@@ -277,7 +279,7 @@ Arguments:
 
 # The worker
 
-celeryd_init = Signal({"instance", "conf", "options"}, name="celeryd_init")
+celeryd_init: Signal = Signal({"instance", "conf", "options"}, name="celeryd_init")
 """Sent first of all when a worker starts, before it is configured, in its main process.
 
 The sender is the host name of the worker, so that one worker can be configured.
@@ -288,7 +290,7 @@ Arguments:
     options: The options of the command line, a dict.
 """
 
-celeryd_after_setup = Signal({"instance", "conf"}, name="celeryd_after_setup")
+celeryd_after_setup: Signal = Signal({"instance", "conf"}, name="celeryd_after_setup")
 """Sent when a worker is set up and before it runs, in its main process.
 
 The sender is the host name of the worker.
@@ -298,32 +300,32 @@ Arguments:
     conf: The configuration of the app.
 """
 
-import_modules = Signal(name="import_modules")
+import_modules: Signal = Signal(name="import_modules")
 """Sent when an app imports its task modules, in every process that does so.
 
 The sender is the app.  An exception that a receiver raises is raised again.
 """
 
-worker_init = Signal(name="worker_init")
+worker_init: Signal = Signal(name="worker_init")
 """Sent before a worker starts, in its main process.
 
 The sender is the worker.
 """
 
-worker_before_create_process = Signal(name="worker_before_create_process")
+worker_before_create_process: Signal = Signal(name="worker_before_create_process")
 """Sent before the pool makes a new process, in the main process of the worker.
 
 The sender is the pool.
 """
 
-worker_process_init = Signal(name="worker_process_init")
+worker_process_init: Signal = Signal(name="worker_process_init")
 """Sent when a process of the pool starts, in that process.
 
 The sender is the host name of the worker (None before Celery 5.7).  Receivers must not block for
 more than four seconds: the pool takes the process for dead.
 """
 
-worker_process_shutdown = Signal(name="worker_process_shutdown")
+worker_process_shutdown: Signal = Signal(name="worker_process_shutdown")
 """Sent when a process of the pool is about to exit, in that process; it may be killed first.
 
 The sender is the host name of the worker (None before Celery 5.7).
@@ -333,19 +335,19 @@ Arguments:
     exitcode: The exit code that it is going to have.
 """
 
-worker_ready = Signal(name="worker_ready")
+worker_ready: Signal = Signal(name="worker_ready")
 """Sent when a worker is ready to take tasks, in its main process.
 
 The sender is the consumer.
 """
 
-worker_shutdown = Signal(name="worker_shutdown")
+worker_shutdown: Signal = Signal(name="worker_shutdown")
 """Sent when a worker is about to shut down, in its main process.
 
 The sender is the worker.
 """
 
-worker_shutting_down = Signal(name="worker_shutting_down")
+worker_shutting_down: Signal = Signal(name="worker_shutting_down")
 """Sent when a worker begins to shut down, in its main process, inside an OS signal handler.
 
 The sender is the host name of the worker.
@@ -356,7 +358,7 @@ Arguments:
     exitcode: The exit code that it is going to have.
 """
 
-heartbeat_sent = Signal(name="heartbeat_sent")
+heartbeat_sent: Signal = Signal(name="heartbeat_sent")
 """Sent when a worker has sent a heartbeat event, in its main process.
 
 The sender is the `celery.worker.heartbeat.Heart`.
@@ -364,7 +366,7 @@ The sender is the `celery.worker.heartbeat.Heart`.
 
 # Logging
 
-setup_logging = Signal({"loglevel", "logfile", "format", "colorize"}, name="setup_logging")
+setup_logging: Signal = Signal({"loglevel", "logfile", "format", "colorize"}, name="setup_logging")
 """Sent instead of setting up logging, if there is a receiver, in every process that does so.
 
 The sender is None.  An exception that a receiver raises is raised again.
@@ -376,7 +378,7 @@ Arguments:
     colorize: Whether to use colours, or None.
 """
 
-after_setup_logger = Signal(
+after_setup_logger: Signal = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_logger",
 )
@@ -392,7 +394,7 @@ Arguments:
     colorize: Whether to use colours, or None.
 """
 
-after_setup_task_logger = Signal(
+after_setup_task_logger: Signal = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_task_logger",
 )
@@ -410,13 +412,13 @@ Arguments:
 
 # Beat
 
-beat_init = Signal(name="beat_init")
+beat_init: Signal = Signal(name="beat_init")
 """Sent when ``celery beat`` starts, standalone or embedded, in its process.
 
 The sender is the `celery.beat.Service`.
 """
 
-beat_embedded_init = Signal(name="beat_embedded_init")
+beat_embedded_init: Signal = Signal(name="beat_embedded_init")
 """Sent after `beat_init` when beat is embedded in a worker, in beat's process.
 
 The sender is the `celery.beat.Service`.
@@ -424,25 +426,25 @@ The sender is the `celery.beat.Service`.
 
 # Eventlet
 
-eventlet_pool_started = Signal(name="eventlet_pool_started")
+eventlet_pool_started: Signal = Signal(name="eventlet_pool_started")
 """Sent when an eventlet pool has started, in the process of the worker.
 
 The sender is the pool.
 """
 
-eventlet_pool_preshutdown = Signal(name="eventlet_pool_preshutdown")
+eventlet_pool_preshutdown: Signal = Signal(name="eventlet_pool_preshutdown")
 """Sent when a worker shuts down, before its eventlet pool is waited for, in that process.
 
 The sender is the pool.
 """
 
-eventlet_pool_postshutdown = Signal(name="eventlet_pool_postshutdown")
+eventlet_pool_postshutdown: Signal = Signal(name="eventlet_pool_postshutdown")
 """Sent when an eventlet pool has stopped, in the process of the worker.
 
 The sender is the pool.
 """
 
-eventlet_pool_apply = Signal({"target", "args", "kwargs"}, name="eventlet_pool_apply")
+eventlet_pool_apply: Signal = Signal({"target", "args", "kwargs"}, name="eventlet_pool_apply")
 """Sent when a task is given to an eventlet pool, in the process of the worker.
 
 The sender is the pool.
@@ -455,7 +457,7 @@ Arguments:
 
 # Commands
 
-user_preload_options = Signal({"app", "options"}, name="user_preload_options")
+user_preload_options: Signal = Signal({"app", "options"}, name="user_preload_options")
 """Sent when a command of Celery has parsed its command line, in the process of the command.
 
 The sender is the command.
