@@ -4,7 +4,6 @@ A missing compiled core fails the run; ``--core pure`` is how to do without it o
 """
 
 import gc
-import importlib
 import os
 import subprocess
 import sys
@@ -12,20 +11,7 @@ import textwrap
 from collections import Counter
 
 import pytest
-
-CORES = ("compiled", "pure")
-
-
-def load(core):
-    """Import fastsig anew, on the given core; return the package."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "fastsig"]:
-        del sys.modules[name]
-    os.environ["FASTSIG_CELERY"] = "0"  # tests that are about Celery run in other processes
-    for name, core_of in (("NO", "pure"), ("REQUIRE", "compiled")):
-        os.environ[f"FASTSIG_{name}_EXTENSIONS"] = "1" if core == core_of else "0"
-    package = importlib.import_module("fastsig")
-    assert package.compiled is (core == "compiled")
-    return package
+from cores import CORES, load
 
 
 def pytest_addoption(parser):

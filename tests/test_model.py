@@ -16,7 +16,7 @@ import os
 import weakref
 
 import pytest
-from conftest import CORES, load
+from cores import CORES, load
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (

@@ -6,15 +6,10 @@ The last thing in the output is a table of where each signal was seen.
 
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 
 import pytest
 from processes import Redis, Site
-
-BROKERS = ("redis", "filesystem")
-POOLS = ("prefork", "threads", "solo", "gevent", "eventlet")
-TERMINATES = ("prefork", "gevent", "eventlet")  # the pools that can terminate a task
-WORKERS = [f"{broker} {pool}" for broker, pool in product(BROKERS, POOLS)]
+from runs import BROKERS, POOLS, TERMINATES, WORKERS
 
 seen = defaultdict(lambda: defaultdict(Counter))
 """How often each signal was seen: by its name, by the core, and by the place and the run."""

@@ -4,7 +4,7 @@ import importlib
 from typing import NamedTuple
 
 import pytest
-from conftest import POOLS, WORKERS
+from runs import POOLS, WORKERS
 
 
 class Sent(NamedTuple):

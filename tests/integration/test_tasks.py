@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from conftest import TERMINATES, WORKERS
+from runs import TERMINATES, WORKERS
 
 PUBLISHING = ("before_task_publish", "after_task_publish", "task_sent")
 RAN = ("task_received", "task_prerun", "task_success", "task_postrun")
