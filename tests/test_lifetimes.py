@@ -219,6 +219,29 @@ def test_receivers_that_are_freed_by_changing_the_table(signal):
     assert len(seen) == 4
 
 
+@pytest.mark.parametrize("assigned", [False, True])
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts")
+def test_a_signal_is_in_no_cycle(Signal, assigned):
+    """It dies, and its receivers with it, as soon as nothing refers to it."""
+    signal, listener = Signal(), Listener()
+    if assigned:
+        signal.receivers = []
+    strong = Listener()
+    died = [weakref.ref(signal), weakref.ref(strong)]
+    signal.connect(strong, weak=False)
+    signal.connect(listener.method)
+    signal.connect(listener, sender=listener)
+    gc.collect()
+    gc.disable()
+    try:
+        signal.send(None, value=1)
+        signal.send(listener, value=1)
+        del signal, strong
+        assert [reference() for reference in died] == [None, None]
+    finally:
+        gc.enable()
+
+
 class TestNoGrowth:
     """Neither sends nor connections leave anything behind."""
 

@@ -1,8 +1,8 @@
 """The pure core: `_core` in plain Python, with the same names in the same order.
 
-How a send travels: the `State` of the table has the `Route` of the sender; the route has a
-`Plan` for each run of receivers that take alike the names that were sent; a plan is a function
-made for that, which calls them as one would by hand.
+How a send travels: `send` finds the `Route` of the sender; the route has, for the names that were
+sent, a `Plan` for each run of receivers that take them alike; a plan is a function made for that,
+which calls them as one would by hand.
 
 Instead of critical sections it relies on single operations of built-in types, which no other
 thread can interrupt: what one thread works out from the table belongs to the state of the table
@@ -47,21 +47,12 @@ CONFLICT = OBJECT + 1
 STRONG, WEAK, WEAK_METHOD, FOREIGN = range(4)
 
 
-class State:
-    """What is worked out from a table as it is; when it changes, another one takes its place."""
-
-    __slots__ = ("routes", "sole")
-
-    def __init__(self) -> None:
-        self.routes: Routes | None = None
-        self.sole: Route | None = None  # that of everybody, if the table is a list without others
-
-
 class Version:
-    """The state of a table, and of it what its dispatcher does not do: outside changes, deaths.
+    """Tokens for a table as it is, replaced when it changes.
 
-    It is the callback of the table's weak references, and refers to no signal: so it may be
-    called at any moment, and keeps none alive.
+    `state` goes with every change; `outside` with those only that its dispatcher does not make
+    itself: deaths, and changes from outside.  It is the callback of the table's weak references,
+    and refers to nothing: so it may be called at any moment, and keeps no signal alive.
     """
 
     __slots__ = ("outside", "state")
@@ -71,7 +62,7 @@ class Version:
 
     def __call__(self, reference: object = None) -> None:
         self.outside = object()
-        self.state = State()
+        self.state = object()
 
 
 class Method:
@@ -118,11 +109,12 @@ class Route:
 
 
 class Routes:
-    """The connections of a table by sender."""
+    """What is worked out from a table in a certain state: its connections by sender."""
 
-    __slots__ = ("entries", "places", "routes")
+    __slots__ = ("entries", "places", "routes", "sole", "state")
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, state: object, entries: list[Entry]) -> None:
+        self.state = state
         self.entries = entries
         self.places: dict[Hashable, Any] = {ANY: []}
         for place, ((_, sender_key), _) in enumerate(entries):
@@ -130,6 +122,7 @@ class Routes:
         if len(self.places) == 1:
             self.places[ANY] = range(len(entries))
         self.routes: dict[Hashable, Route] = {}
+        self.sole: Route | None = None  # that of everybody, if the table is a list without others
 
     def route(self, sender_key: Hashable) -> Route | None:
         """Return the route of a sender key, None if it is not in the table."""
@@ -142,6 +135,9 @@ class Routes:
         return route
 
 
+NO_ROUTES = Routes(None, [])
+
+
 class Dispatcher:
     """The connections of one signal.
 
@@ -149,13 +145,14 @@ class Dispatcher:
     exception) is a method to override.
     """
 
-    __slots__ = ("_index", "_senders", "_table", "_version", "_watched")
+    __slots__ = ("_index", "_routes", "_senders", "_table", "_version", "_watched")
 
     _table: Any
     _watched: bool
     _version: Version
     _index: tuple[object, dict[Hashable, Entry]] | None  # true while nothing changes outside
     _senders: dict[Hashable, object]
+    _routes: Routes
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
@@ -242,18 +239,24 @@ class Dispatcher:
         Raises:
             TypeError: There is no sender, or more than one positional argument.
         """
-        route = self._version.state.sole
-        if route is None or (
-            route.table is not None
-            and (route.table or route.ids)
-            and [*map(id, route.table)] != route.ids
+        routes = self._routes
+        route = routes.sole
+        if (
+            route is None
+            or routes.state is not self._version.state
+            or (
+                route.table is not None
+                and (route.table or route.ids)
+                and [*map(id, route.table)] != route.ids
+            )
         ):
             route = self._find(sender)
+        if not route.references:
+            return []
+        names = tuple(named)
         responses: list[tuple[Any, Any]] = []
-        if route.references:
-            names = tuple(named)
-            for run in route.calls.get(names) or self._plan(route, names):
-                run.call(self, sender, named, route, run.receivers, responses)
+        for run in route.calls.get(names) or self._plan(route, names):
+            run.call(self, sender, named, route, run.receivers, responses)
         try:
             return responses
         finally:
@@ -271,19 +274,22 @@ class Dispatcher:
 
     def _edited(self) -> None:
         """Drop what was worked out from the table as it was."""
-        self._version.state = State()
+        self._version.state = object()
+        self._routes = NO_ROUTES
 
     def _current(self) -> Routes:
         """Return what is worked out from the table as it is, once what died is purged."""
         version = self._version
-        routes = version.state.routes
-        if routes is not None and (self._watched or _same(routes.entries, list(self._table or ()))):
+        routes = self._routes
+        if routes.state is version.state and (
+            self._watched or _same(routes.entries, list(self._table or ()))
+        ):
             return routes
         while True:
             state, outside = version.state, version.outside
             entries = list(self._table or ())
             alive, senders = self._purged(entries)
-            routes = Routes(alive)
+            routes = Routes(state, alive)
             if state is version.state:
                 break
         if self._index is not None and (self._index[0] is not outside or not self._watched):
@@ -292,14 +298,12 @@ class Dispatcher:
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
             self._senders.pop(sender_key, None)
-        state.routes = routes
         if len(routes.places) == 1 and (self._watched or type(self._table) is list):
-            sole = routes.route(ANY)
-            assert sole is not None
-            if not self._watched:
+            sole = routes.sole = routes.route(ANY)
+            if sole is not None and not self._watched:
                 sole.table, sole.entries = self._table, alive
                 sole.ids = [*map(id, alive)]
-            state.sole = sole
+        self._routes = routes
         return routes
 
     def _purged(self, entries: list[Entry]) -> tuple[list[Entry], set[Hashable]]:
