@@ -579,10 +579,14 @@ cdef class Dispatcher:
         if nargs == 1 and "sender" in names:
             raise TypeError("send() got multiple values for argument 'sender'")
 
+        cdef bint stale
         shapes = 0
-        others = calls = route.calls
+        with cython.critical_section(self):
+            others = calls = route.calls
         while calls is not None:
-            if calls.stale:
+            with cython.critical_section(self):
+                stale = calls.stale
+            if stale:
                 others = None
             elif calls.nargs == nargs and calls.names == names:
                 return calls
