@@ -4,7 +4,7 @@ import importlib
 from typing import NamedTuple
 
 import pytest
-from runs import POOLS, WORKERS
+from runs import BEFORE_57, POOLS, WORKERS
 
 
 class Sent(NamedTuple):
@@ -41,10 +41,13 @@ LOGGING = "loglevel=int logfile=NoneType format=str colorize=NoneType|bool"
 PUBLISHED = "body=tuple exchange=str routing_key=str headers=dict"
 FAILED = "task_id=str exception=RuntimeError|ValueError args=list|tuple kwargs=dict \
     traceback=traceback einfo=ExceptionInfo"
+HOSTNAME = "NoneType" if BEFORE_57 else "str"
+POLICY = "NoneType" if BEFORE_57 else "dict"
+RUNTIME = "" if BEFORE_57 else "runtime=float"
 
 TABLE = {
     "before_task_publish": Sent(
-        "str", f"{PUBLISHED} properties=dict declare=list retry_policy=dict", CLIENT
+        "str", f"{PUBLISHED} properties=dict declare=list retry_policy={POLICY}", CLIENT
     ),
     "after_task_publish": Sent("str", PUBLISHED, CLIENT),
     "task_sent": Sent(
@@ -62,7 +65,7 @@ TABLE = {
         " retval=int|NoneType|ValueError|Retry|GreenletExit state=str|NoneType",
         RUNNING,
     ),
-    "task_success": Sent(TASK, "result=int|NoneType runtime=float", RUNNING),
+    "task_success": Sent(TASK, f"result=int|NoneType {RUNTIME}", RUNNING),
     "task_retry": Sent("again", "request=Context reason=Retry einfo=ExceptionInfo", RUNNING),
     "task_failure": Sent("fail|broken", FAILED, RUNNING),
     "task_internal_error": Sent("broken", f"{FAILED} request=dict", RUNNING),
@@ -76,8 +79,8 @@ TABLE = {
     "import_modules": Sent("Celery", "", COMMAND),
     "worker_init": Sent("Worker", "", MAIN),
     "worker_before_create_process": Sent("AsynPool", "", {"redis prefork": {"worker"}}),
-    "worker_process_init": Sent("str", "", {**FORKED, **runs_on("solo", roles="worker")}),
-    "worker_process_shutdown": Sent("str", "pid=int exitcode=int", FORKED),
+    "worker_process_init": Sent(HOSTNAME, "", {**FORKED, **runs_on("solo", roles="worker")}),
+    "worker_process_shutdown": Sent(HOSTNAME, "pid=int exitcode=int", FORKED),
     "worker_ready": Sent("Consumer", "", MAIN),
     "worker_shutting_down": Sent("str", "sig=str how=str exitcode=int", MAIN),
     "worker_shutdown": Sent("Worker", "", MAIN),

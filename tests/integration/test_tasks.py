@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from runs import TERMINATES, WORKERS
+from runs import BEFORE_57, TERMINATES, WORKERS
 
 PUBLISHING = ("before_task_publish", "after_task_publish", "task_sent")
 RAN = ("task_received", "task_prerun", "task_success", "task_postrun")
@@ -126,7 +126,7 @@ def test_running(ids, only):
         assert (arguments["args"], arguments["kwargs"]) == ([i], {"y": 1})
         assert arguments["task"].startswith("<@task: add of worker_app")
         assert only("task_success", task_id)["arguments"]["result"] == i + 1
-        assert 0 <= only("task_success", task_id)["arguments"]["runtime"] < 10
+        assert BEFORE_57 or 0 <= only("task_success", task_id)["arguments"]["runtime"] < 10
         after = only("task_postrun", task_id)["arguments"]
         assert (after["args"], after["kwargs"]) == ([i], {"y": 1})
         assert (after["task"], after["retval"], after["state"]) == (
@@ -239,7 +239,8 @@ def test_processes_of_the_pool(site):
         ]
         assert events[-1]["signal"] == "worker_process_shutdown"
         assert events[-1]["arguments"]["pid"] == child
-        assert events[-1]["sender"] == events[1]["sender"] == "tester@here"
+        hostname = "None" if BEFORE_57 else "tester@here"
+        assert events[-1]["sender"] == events[1]["sender"] == hostname
     exits = [e["arguments"]["exitcode"] for e in site.events("worker_process_shutdown")]
     assert sorted(code == 0 for code in exits) == [False, True, True]
 
