@@ -472,24 +472,8 @@ def _same(entries: list[Entry], others: list[Entry]) -> bool:
     return len(entries) == len(others) and all(map(is_, entries, others))
 
 
-def caller(
-    count: int,
-    how: int,
-    kind: int,
-    positional: tuple[int, ...],
-    by_keyword: tuple[tuple[int, str | None], ...],
-) -> Callable[..., None]:
-    """Return the function that calls receivers of a kind in one way, made when first needed.
-
-    Arguments:
-        count: How many arguments are sent by name.
-        how: How to come by a receiver.
-        kind: The kind of receiver.
-        positional: Which of the arguments (0 is the signal, 1 the sender) go by position.
-        by_keyword: Which of them go by keyword, and under which name; None for the one that they
-            were sent under, which takes longer but makes one function do for all names.
-    """
-    shape = count, how, kind, positional, by_keyword
+def caller(*shape: Any) -> Callable[..., None]:
+    """Return the function that `_made` makes of these arguments; it is made once."""
     call = _callers.get(shape)
     if call is None:
         if len(_callers) >= CALLERS:
@@ -540,6 +524,16 @@ def _made(
     positional: tuple[int, ...],
     by_keyword: tuple[tuple[int, str | None], ...],
 ) -> Callable[..., None]:
+    """Return a function that calls receivers of a kind in one way.
+
+    Arguments:
+        count: How many arguments are sent by name.
+        how: How to come by a receiver.
+        kind: The kind of receiver.
+        positional: Which of the arguments (0 is the signal, 1 the sender) go by position.
+        by_keyword: Which of them go by keyword, and under which name; None for the one that they
+            were sent under, which takes longer but makes one function do for all names.
+    """
     names = [name for _, name in by_keyword]
     item, receiver = _FIND[how]
     holds, call_it = _HOLDS.get((how, kind)) or _HOLDS_FOR_ANY[kind]
