@@ -241,11 +241,11 @@ class Dispatcher:
         if route is None:
             route = self._find(sender)
         responses: list[tuple[Any, Any]] = []
-        if route.references:
-            names = tuple(named)
-            for run in route.calls.get(names) or self._plan(route, names):
-                run.call(self, sender, named, route, run.receivers, responses)
         try:
+            if route.references:
+                names = tuple(named)
+                for run in route.calls.get(names) or self._plan(route, names):
+                    run.call(self, sender, named, route, run.receivers, responses)
             return responses
         finally:
             del responses  # it may have exceptions, whose tracebacks have this frame
@@ -497,21 +497,23 @@ _SOURCE = """
 def call(a0, a1, named, route, receivers, responses):
     [{sent}] = named.values()
     {names}
-    for {item}, code in receivers:
-        {receiver}
-        if receiver is None:
-            a0._version()
-            continue
-        try:
-            if {holds}:
-                response = {call_it}{arguments})
+    try:
+        for {item}, code in receivers:
+            {receiver}
+            if receiver is None:
+                a0._version()
+                continue
+            try:
+                if {holds}:
+                    response = {call_it}{arguments})
+                else:
+                    response = a0._call_unplanned(receiver, route, a1, named)
+            except Exception as exception:
+                responses.append((receiver, a0._failed(receiver, exception)))
             else:
-                response = a0._call_unplanned(receiver, route, a1, named)
-        except Exception as exception:
-            responses.append((receiver, a0._failed(receiver, exception)))
-        else:
-            responses.append((receiver, response))
-    del responses  # as in `send`
+                responses.append((receiver, response))
+    finally:
+        del responses  # as in `send`
 """
 
 
