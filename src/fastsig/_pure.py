@@ -334,6 +334,7 @@ class Dispatcher:
         sender_key = entry[0][1]
         if sender_holder is not None:
             self._senders.setdefault(sender_key, sender_holder)
+        self._edited()  # for an exception (of a signal handler) right after the change
         if self._watched:
             list.append(self._table, entry)
         else:
@@ -351,6 +352,7 @@ class Dispatcher:
         if dead(entry[1]):
             self._version()
             return False
+        self._edited()  # as in `_insert`
         if len(index) + 1 != len(self._table):  # something was added twice, outside
             places = (place for place, (known, _) in enumerate(self._table) if known == keys)
             place = next(places, None)
