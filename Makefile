@@ -5,13 +5,20 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test lint bench bench-quick guard clean
+SOAK = tests/test_model.py tests/test_interruptions.py tests/test_scenarios.py
+
+.PHONY: demo test soak lint bench bench-quick guard clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
 
 test: $(VENV)/built
 	$(BIN)/python -m pytest $(ARGS)
+
+# The model, then threads, forks and interruptions, for MINUTES each.
+MINUTES ?= 10
+soak: $(VENV)/built
+	FASTSIG_TEST_MINUTES=$(MINUTES) $(BIN)/python -m pytest $(SOAK) $(ARGS)
 
 lint: $(VENV)/built
 	$(BIN)/ruff format --check
