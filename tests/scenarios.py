@@ -4,6 +4,7 @@ Each scenario is run in a process of its own, as ``scenarios.py NAME SECONDS``, 
 a hang is a result.  It prints what it counted; a failed assertion in any thread ends it.
 """
 
+import contextlib
 import faulthandler
 import functools
 import gc
@@ -137,10 +138,8 @@ def threads_die(seconds):
 
     def die():
         if things:
-            try:
+            with contextlib.suppress(IndexError):
                 things.pop().reverse()
-            except IndexError:
-                pass
 
     def misfire():
         """A sender that nobody connected to, with the `id` of one that died."""
