@@ -15,7 +15,7 @@ demo: $(VENV)/built
 test: $(VENV)/built
 	$(BIN)/python -m pytest $(ARGS)
 
-# The model, then threads, forks and interruptions, for MINUTES each.
+# For MINUTES the model; every interruption; for MINUTES threads, forks and signals of the OS.
 MINUTES ?= 10
 soak: $(VENV)/built
 	FASTSIG_TEST_MINUTES=$(MINUTES) $(BIN)/python -m pytest $(SOAK) $(ARGS)
