@@ -5,7 +5,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-.PHONY: demo test integration load lint wheels wasm celery-versions celery-suite neighbours \
+SOAK = tests/test_model.py tests/test_interruptions.py tests/test_scenarios.py
+
+.PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
 	bench bench-quick guard clean
 
 demo: $(VENV)/built
@@ -21,6 +23,10 @@ integration: $(VENV)/built
 # A worker under load: does it lose a signal, does it grow, and what does dispatch cost?
 load: $(VENV)/built
 	$(BIN)/python tests/load.py $(MINUTES)
+
+# For MINUTES (10) the model; every interruption; for MINUTES threads, forks and signals of the OS.
+soak: $(VENV)/built
+	FASTSIG_TEST_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest $(SOAK) $(ARGS)
 
 lint: $(VENV)/linters
 	$(BIN)/ruff format --check

@@ -1,5 +1,6 @@
 """Lifetimes: what a signal keeps alive, and what it leaves behind."""
 
+import contextlib
 import functools
 import gc
 import logging
@@ -238,6 +239,36 @@ def test_a_signal_is_in_no_cycle(Signal, assigned):
         signal.send(listener, value=1)
         del signal, strong
         assert [reference() for reference in died] == [None, None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt])
+def test_receivers_that_failed_die_at_once(signal, monkeypatch, end):
+    """What they raised has tracebacks, and those have frames: no cycle of them may stay."""
+
+    def make():
+        def bad(**kwargs):
+            raise ValueError
+
+        return bad
+
+    def last(**kwargs):
+        if end:
+            raise end
+
+    monkeypatch.setattr(logging.getLogger("fastsig"), "disabled", True)
+    bad = make()
+    signal.connect(bad)
+    signal.connect(last)
+    gc.disable()
+    try:
+        with pytest.raises(end) if end else contextlib.nullcontext():
+            signal.send(None, value=1)
+        dead = weakref.ref(bad)
+        del bad
+        assert dead() is None
     finally:
         gc.enable()
 

@@ -330,3 +330,25 @@ def test_a_dying_sender_that_disconnects(signal):
     assert signal.disconnect(second, sender=Proxy())
     gc.collect()
     assert responses(signal, "s") == [3, 3]
+
+
+def test_a_duplicate_from_outside_stays_its_senders(signal):
+    """The first of two is disconnected; the other one keeps its place, and its sender."""
+
+    class Sender:
+        __slots__ = ()
+
+        def __del__(self):
+            died.append(1)
+
+    died, sender = [], Sender()
+    signal.connect(first, sender=sender)
+    signal.receivers.extend([SECOND, signal.receivers[0]])
+    assert responses(signal, sender) == [1, 2, 1]
+    assert signal.disconnect(first, sender=sender)
+    assert responses(signal, sender) == [2, 1]
+    address = id(sender)
+    del sender
+    signal.send(None)
+    assert died == []
+    assert signal.receivers[1][0][1] == address

@@ -490,7 +490,7 @@ cdef class Dispatcher:
         held = keys[1] in self.senders  # and by no other connection
         for i in range(len(<list>table)):
             other = (<list>table)[i]
-            if other is entry:
+            if place < 0 and other is entry:
                 place = i
             elif held and (<tuple>(<tuple>other)[0])[1] == keys[1]:
                 held = False

@@ -255,9 +255,9 @@ class Dispatcher:
             return []
         names = tuple(named)
         responses: list[tuple[Any, Any]] = []
-        for run in route.calls.get(names) or self._plan(route, names):
-            run.call(self, sender, named, route, run.receivers, responses)
         try:
+            for run in route.calls.get(names) or self._plan(route, names):
+                run.call(self, sender, named, route, run.receivers, responses)
             return responses
         finally:
             del responses  # it may have exceptions, whose tracebacks have this frame
@@ -352,6 +352,7 @@ class Dispatcher:
         sender_key = entry[0][1]
         if sender_holder is not None:
             self._senders.setdefault(sender_key, sender_holder)
+        self._edited()  # for an exception (of a signal handler) right after the change
         if self._watched:
             list.append(self._table, entry)
         else:
@@ -369,6 +370,7 @@ class Dispatcher:
         if dead(entry[1]):
             self._version()
             return False
+        self._edited()  # as in `_insert`
         if len(index) + 1 != len(self._table):  # something was added twice, outside
             places = (place for place, (known, _) in enumerate(self._table) if known == keys)
             place = next(places, None)
@@ -499,21 +501,23 @@ _SOURCE = """
 def call(a0, a1, named, route, receivers, responses):
     [{sent}] = named.values()
     {names}
-    for {item}, code in receivers:
-        {receiver}
-        if receiver is None:
-            a0._version()
-            continue
-        try:
-            if {holds}:
-                response = {call_it}{arguments})
+    try:
+        for {item}, code in receivers:
+            {receiver}
+            if receiver is None:
+                a0._version()
+                continue
+            try:
+                if {holds}:
+                    response = {call_it}{arguments})
+                else:
+                    response = a0._call_unplanned(receiver, route, a1, named)
+            except Exception as exception:
+                responses.append((receiver, a0._failed(receiver, exception)))
             else:
-                response = a0._call_unplanned(receiver, route, a1, named)
-        except Exception as exception:
-            responses.append((receiver, a0._failed(receiver, exception)))
-        else:
-            responses.append((receiver, response))
-    del responses  # as in `send`
+                responses.append((receiver, response))
+    finally:
+        del responses  # as in `send`
 """
 
 

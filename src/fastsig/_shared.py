@@ -36,6 +36,7 @@ def _telling(name: str) -> Callable[..., Any]:
     method = getattr(list, name)
 
     def change(self: Table, *args: Any, **kwargs: Any) -> Any:
+        self.changed()  # for an exception that comes between the change and telling of it
         try:
             return method(self, *args, **kwargs)
         finally:

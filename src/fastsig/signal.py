@@ -311,6 +311,16 @@ def _shown(thing: object) -> object:
     return thing
 
 
+def _import_all() -> None:
+    for name in ("inspect", "logging", "time", "warnings"):
+        __import__(name)
+
+
+if hasattr(os, "register_at_fork"):
+    # What another thread is importing while a process forks, the child can never import.
+    os.register_at_fork(before=_import_all)
+
+
 def receiver(
     signal: Signal | Iterable[Signal], **options: Unpack[_Options]
 ) -> Callable[[_Receiver], _Receiver]:

@@ -1,0 +1,360 @@
+"""Signals in a process of many threads, forks or none of a future.
+
+Each scenario is run in a process of its own, as ``scenarios.py NAME SECONDS``, so that a crash or
+a hang is a result.  It prints what it counted; a failed assertion in any thread ends it.
+"""
+
+import contextlib
+import faulthandler
+import functools
+import gc
+import itertools
+import os
+import random
+import signal as os_signals
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+
+from fastsig import Signal, compiled
+
+counted = Counter()
+
+
+class Listener:
+    def method(self, **kwargs):
+        return "listener"
+
+    def __call__(self, **kwargs):
+        return "listener"
+
+
+class Sender:
+    pass
+
+
+STABLE = [functools.partial(lambda n, **kwargs: n, n) for n in range(5)]
+
+
+def stable(signal, sender=None, named=None):
+    """Send, and check that what is stably connected was called, once and in order."""
+    counted["sends"] += 1
+    responses = [response for _, response in signal.send(sender, **(named or {}))]
+    assert [response for response in responses if type(response) is int] == [*range(5)], responses
+    return responses
+
+
+def together(seconds, *works):
+    """Let each of `works` go on in a thread of its own; with none of them, hand over at once."""
+    end = time.monotonic() + seconds
+    sys.setswitchinterval(1e-6)
+
+    def go_on(work):
+        try:
+            while time.monotonic() < end:
+                work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    threads = [threading.Thread(target=go_on, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counted["threads"] += len(threads)
+
+
+def connected():
+    signal = Signal()
+    for receiver in STABLE:
+        signal.connect(receiver)
+    return signal
+
+
+def settled(signal):
+    """Check that nothing is left but what is stably connected."""
+    gc.collect()
+    stable(signal)
+    assert len(signal.receivers) == len(STABLE), signal.receivers
+
+
+def threads_change(seconds):
+    """Connections come and go, all the time, for any and for their own sender."""
+    signal = connected()
+
+    def change(n):
+        listener = Listener()
+        signal.connect(listener.method)
+        signal.connect(listener, sender=n)
+        assert stable(signal, n).count("listener") >= 2
+        assert signal.disconnect(listener.method)
+        assert signal.disconnect(listener, sender=n)
+        counted["connections"] += 2
+
+    names = itertools.cycle([{name: 1} for name in "abcdefghijkl"])
+    together(
+        seconds,
+        *(functools.partial(change, n) for n in ("a", "b")),
+        *[lambda: stable(signal, "a", next(names))] * 2,
+        gc.collect,
+    )
+    settled(signal)
+
+
+def threads_share(seconds):
+    """All connect and disconnect the same: it is never there twice."""
+    signal = connected()
+    shared = Listener()
+    # For the pure core one thread's connection may be there while another's is going.
+    most = 1 if compiled else 3
+
+    def change():
+        signal.connect(shared)
+        counted["connections"] += 1
+        assert stable(signal).count("listener") <= most
+        signal.disconnect(shared)
+
+    together(seconds, change, change, change, lambda: stable(signal))
+    signal.disconnect(shared)
+    settled(signal)
+
+
+def threads_die(seconds):
+    """Senders and receivers die in other threads than where they were connected."""
+    signal = connected()
+    things = []
+
+    def live():
+        sender, listener = Sender(), Listener()
+        signal.connect(listener.method, sender=sender)
+        counted["connections"] += 1
+        assert stable(signal, sender).count("listener") == 1
+        things.append([sender, listener])
+        if len(things) > 50:
+            things.clear()
+
+    def die():
+        if things:
+            with contextlib.suppress(IndexError):
+                things.pop().reverse()
+
+    def misfire():
+        """A sender that nobody connected to, with the `id` of one that died."""
+        assert "listener" not in stable(signal, Sender())
+
+    together(seconds, live, live, die, misfire)
+    things.clear()
+    settled(signal)
+
+
+def threads_edit(seconds):
+    """The table is changed from outside, and the signal by its own receivers."""
+    signal = connected()
+
+    def outside(**kwargs):
+        return "outside"
+
+    def edit(n):
+        entry = ((n, id(None)), outside)
+        signal.receivers.append(entry)
+        assert "outside" in stable(signal)
+        signal.receivers.remove(entry)
+
+    def receiver(**kwargs):
+        signal.connect(outside, dispatch_uid="inner")
+        signal.disconnect(dispatch_uid="inner")
+        raise ValueError
+
+    def inner(n):
+        signal.connect(receiver, sender=n, dispatch_uid=n)
+        assert len(stable(signal, n)) >= 6
+        assert signal.disconnect(sender=n, dispatch_uid=n)
+
+    together(seconds, *(functools.partial(f, n) for f in (edit, inner) for n in ("a", "b")))
+    signal.disconnect(dispatch_uid="inner")
+    settled(signal)
+
+
+def threads_cross(seconds):
+    """Two signals send each other, from two threads: no lock is held that the other one needs."""
+    one, other = connected(), connected()
+
+    @one.connect
+    def to_other(depth=0, **kwargs):
+        if depth < 3:
+            stable(other, None, {"depth": depth + 1})
+
+    @other.connect
+    def to_one(depth=0, **kwargs):
+        if depth < 3:
+            stable(one, None, {"depth": depth + 1})
+
+    together(seconds, lambda: stable(one), lambda: stable(other), gc.collect)
+
+
+def os_signal_handlers(seconds):
+    """A handler of an OS signal uses the signal, wherever the main thread is, or raises."""
+
+    class Interrupt(BaseException):
+        pass
+
+    signal, listener, turns = connected(), Listener(), itertools.count()
+
+    def handler(number, frame):
+        nonlocal armed
+        counted["interruptions"] += 1
+        signal.connect(listener, sender="handler")
+        assert "listener" in stable(signal, "handler")
+        assert signal.disconnect(listener, sender="handler")
+        if armed and next(turns) % 2:
+            armed = False
+            raise Interrupt
+
+    armed = False
+    os_signals.signal(os_signals.SIGALRM, handler)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        mine = Listener()
+        os_signals.setitimer(os_signals.ITIMER_REAL, random.uniform(1e-6, 6e-5))
+        try:
+            armed = True
+            signal.connect(mine.method)
+            signal.send("any", value=1)
+            signal.disconnect(mine.method)
+            armed = False
+        except Interrupt:
+            armed = False
+        stable(signal)
+        del mine
+    settled(signal)
+
+
+def in_a_child(check):
+    """Fork; in the child, let `check` say whether all is well."""
+    counted["forks"] += 1
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os_signals.alarm(10)
+        faulthandler.register(os_signals.SIGALRM, chain=True)
+        check()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def waited_for(pid):
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, f"a child ended with {status}, of which 14 is a hang"
+
+
+def works(signal):
+    """Check that a signal works, whatever was going on when the process was forked."""
+    listener, sender = Listener(), Sender()
+    signal.connect(listener)
+    signal.connect(listener.method, sender=sender)
+    assert stable(signal, sender, {"value": 1}).count("listener") >= 2
+    assert signal.disconnect(listener)
+    assert signal.disconnect(listener.method, sender=sender)
+    del listener
+    gc.collect()
+    stable(signal)
+
+
+def fork_among_threads(seconds):
+    """The other threads connect, send, disconnect and die meanwhile."""
+    signal = connected()
+
+    def change(n):
+        listener, sender = Listener(), Sender()
+        signal.connect(listener.method, sender=sender)
+        stable(signal, sender)
+        stable(signal, n, {"value": 1})
+
+    together(
+        seconds,
+        *(functools.partial(change, n) for n in ("a", "b", "c")),
+        lambda: waited_for(in_a_child(lambda: works(signal))),
+    )
+
+
+def fork_while_importing(seconds):
+    """Another thread is about to import what the package needs the first time."""
+    begun = threading.Event()
+
+    class Slow:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "inspect":
+                begun.set()
+                time.sleep(0.3)
+
+    assert "inspect" not in sys.modules
+    sys.meta_path.insert(0, Slow)
+    signal = connected()
+    thread = threading.Thread(target=stable, args=(signal,))
+    thread.start()
+    begun.wait()
+    waited_for(in_a_child(lambda: works(signal)))
+    thread.join()
+
+
+def fork_in_the_middle(seconds):
+    """A fork at each line, and at each collection, of connect, send, purge and disconnect."""
+    from test_interruptions import OPERATIONS, STATES, Collection, Interruption, seen, world
+
+    def go_on(name, state, point, interruption):
+        it, pids = world(Signal, state), []
+
+        def fork():
+            pids.append(os.fork())
+            if not pids[0]:
+                os_signals.alarm(10)
+
+        try:
+            with interruption(point, fork):
+                OPERATIONS[name](it)
+            if pids:
+                assert seen(it) == expected[name, state], (name, state, point)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        if pids == [0]:
+            os._exit(0)
+        return pids
+
+    expected = {}
+    for name, state in itertools.product(OPERATIONS, STATES):
+        it = world(Signal, state)
+        OPERATIONS[name](it)
+        expected[name, state] = seen(it)
+    gc.collect()
+    gc.freeze()
+    end = time.monotonic() + seconds
+    left = {(*which, kind) for which in expected for kind in (Interruption, Collection)}
+    for point in itertools.count(1):
+        for name, state, kind in sorted(left, key=str):
+            pids = go_on(name, state, point, kind)
+            if not pids:
+                left.discard((name, state, kind))
+            for pid in pids:
+                counted["forks"] += 1
+                waited_for(pid)
+            if time.monotonic() > end:
+                return
+        if not left:
+            counted["all points"] = 1
+            return
+
+
+if __name__ == "__main__":
+    name, seconds = sys.argv[1], float(sys.argv[2])
+    faulthandler.dump_traceback_later(seconds + 60, exit=True)
+    globals()[name](seconds)
+    assert sum(counted.values())
+    print(*(f"{number} {what}" for what, number in counted.items()), sep=", ")

@@ -1,0 +1,395 @@
+"""Foreign code that misbehaves: the result is right or an exception is, and no table half changed.
+
+Receivers, senders, keys, logging: what they can raise, lie about, and do to the process.
+"""
+
+import contextlib
+import gc
+import importlib
+import logging
+import sys
+import threading
+import warnings
+import weakref
+
+import pytest
+
+
+def first(**kwargs):
+    return 1
+
+
+def last(**kwargs):
+    return "last"
+
+
+@pytest.fixture
+def between(signal):
+    """A function that connects a receiver between two good ones, sends, and returns the middle.
+
+    At the end the signal must be as good as new.
+    """
+
+    def between(receiver, sender=None, **named):
+        signal.connect(first)
+        signal.connect(receiver, weak=False, dispatch_uid="middle")
+        signal.connect(last)
+        responses = signal.send(sender, **named)
+        assert [response for _, response in responses[::2]] == [1, "last"]
+        return responses[1][1]
+
+    yield between
+    signal.disconnect(dispatch_uid="middle")
+    signal.connect(first)
+    signal.connect(last)
+    assert [response for _, response in signal.send(None)] == [1, "last"]
+    assert signal.disconnect(first)
+    assert signal.disconnect(last)
+    assert signal.receivers == []
+
+
+class Lost(BaseException):
+    pass
+
+
+class TestReceivers:
+    def test_base_exception(self, signal, between):
+        def receiver(**kwargs):
+            raise Lost
+
+        with pytest.raises(Lost):
+            between(receiver)
+
+    def test_recursion_limit(self, between):
+        def receiver(**kwargs):
+            return receiver(**kwargs)
+
+        assert type(between(receiver, a=1)) is RecursionError
+
+    def test_deep_in_the_stack(self, signal):
+        """Sent with ever less stack left: it works, or it is a RecursionError, and no crash."""
+        signal.connect(first)
+        signal.connect(last, sender="s")
+
+        def deeper():
+            for operation in (
+                lambda: signal.send("s", a=1),
+                lambda: signal.connect(first, sender="d"),
+                lambda: signal.disconnect(first, sender="d"),
+            ):
+                with contextlib.suppress(RecursionError):
+                    operation()
+            deeper()
+
+        with pytest.raises(RecursionError):
+            deeper()
+        signal.disconnect(first, sender="d")
+        assert [response for _, response in signal.send("s", a=1)] == [1, "last"]
+        assert len(signal.receivers) == 2
+
+    @pytest.mark.parametrize("name", ["__str__", "__repr__", "__hash__", "__eq__"])
+    def test_exception_with_a_method_that_raises(self, between, caplog, name):
+        def bad(self, *args):
+            raise RuntimeError(name)
+
+        error = type("Bad", (Exception,), {name: bad})()
+
+        def receiver(**kwargs):
+            raise error
+
+        assert between(receiver) is error
+        assert len(caplog.records) == 1
+
+    @pytest.mark.parametrize("name", ["__eq__", "__hash__", "__bool__", "__len__", "__repr__"])
+    def test_receiver_with_a_method_that_raises(self, signal, between, name):
+        def bad(self, *args):
+            raise RuntimeError(name)
+
+        receiver = type("Bad", (), {name: bad, "__call__": lambda self, **kwargs: 2})()
+        assert between(receiver) == 2
+        signal.connect(receiver)
+        assert signal.disconnect(receiver)
+
+    def test_response_with_methods_that_raise(self, between):
+        class Bad:
+            def bad(self, *args):
+                raise RuntimeError
+
+            __eq__ = __bool__ = __repr__ = __len__ = __iter__ = bad
+            __hash__ = None
+
+        assert type(between(lambda **kwargs: Bad())) is Bad
+
+    def test_modules_are_replaced(self, between, monkeypatch):
+        def receiver(**kwargs):
+            for name in ("logging", "inspect", "warnings"):
+                monkeypatch.setitem(sys.modules, name, None)
+            raise ValueError
+
+        with pytest.raises(ImportError):
+            between(receiver)
+        monkeypatch.undo()
+        importlib.import_module("logging")
+
+    def test_call_is_replaced(self, signal, between):
+        class Changing:
+            def __call__(self, **kwargs):
+                Changing.__call__ = lambda self, a: "new"
+                return "old"
+
+        receiver = Changing()
+        assert between(receiver, a=1) == "old"
+        assert signal.send(None, a=1)[1][1] == "new"
+        del Changing.__call__
+        assert type(signal.send(None, a=1)[1][1]) is TypeError
+
+    def test_code_is_replaced(self, signal, between):
+        def receiver(signal, **kwargs):
+            signal.receivers[1][1].__code__ = (lambda a, b: (a, b)).__code__
+            return "old"
+
+        assert between(receiver, a=1, b=2) == "old"
+        assert signal.send(None, a=1, b=2)[1][1] == (1, 2)
+        assert type(signal.send(None, a=1)[1][1]) is TypeError
+
+    def test_arguments_are_changed(self, between):
+        """What a receiver does to its ``**kwargs`` is its own affair."""
+
+        def receiver(**kwargs):
+            kwargs.clear()
+            return 2
+
+        value = []
+        assert between(receiver, value=value) == 2
+        assert sys.getrefcount(value) == 2 if hasattr(sys, "getrefcount") else True
+
+    def test_generator_and_coroutine(self, between):
+        async def receiver(**kwargs):
+            pass
+
+        coroutine = between(receiver)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            coroutine.close()
+
+
+def raising(*names):
+    """Return a class that raises in these methods."""
+
+    def bad(self, *args):
+        raise RuntimeError
+
+    return type("Raising", (), {"__hash__": object.__hash__, **dict.fromkeys(names, bad)})
+
+
+class TestSenders:
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            raising("__eq__"),
+            raising("__hash__"),
+            raising("__bool__", "__len__"),
+            raising("__getattr__"),
+            raising("__getattribute__"),
+            type("Lying", (), {"__class__": str}),
+            type("LyingBytes", (), {"__class__": bytes}),
+            type("Dunder", (), {"__class__": property(lambda self: 1 / 0)}),
+            type("Slots", (), {"__slots__": ()}),
+        ],
+        ids=lambda kind: kind.__name__,
+    )
+    def test_is_known_by_its_identity(self, signal, kind):
+        one, other = kind(), kind()
+        signal.connect(first, sender=one)
+        signal.connect(first, sender=one)
+        assert len(signal.receivers) == 1
+        assert len(signal.send(one)) == 1
+        assert signal.send(other) == []
+        assert signal.has_listeners(one)
+        assert not signal.disconnect(first, sender=other)
+        assert signal.disconnect(first, sender=one)
+        assert signal.receivers == []
+
+    def test_proxy_that_uses_the_signal(self, signal):
+        class Proxy:
+            def _get_current_object(self):
+                signal.disconnect(first, sender="s")
+                signal.connect(last, sender="s")
+                return "s"
+
+        signal.connect(first, sender="s")
+        assert [response for _, response in signal.send(Proxy())] in ([1], ["last"])
+        assert [response for _, response in signal.send("s")] == ["last"]
+        signal.connect(first, sender=Proxy())
+        assert len(signal.receivers) == 2
+
+    @pytest.mark.parametrize("operation", ["connect", "disconnect", "send", "has_listeners"])
+    def test_proxy_that_raises(self, signal, operation):
+        class Proxy:
+            def _get_current_object(self):
+                raise Lost
+
+        signal.connect(first, sender="s")
+        arguments = {"sender": Proxy()}
+        if "connect" in operation:
+            arguments["receiver"] = first
+        with pytest.raises(Lost):
+            getattr(signal, operation)(**arguments)
+        assert [response for _, response in signal.send("s")] == [1]
+        assert len(signal.receivers) == 1
+
+
+class Uid:
+    """A `dispatch_uid` that is equal to all others, and does something when it is compared."""
+
+    action = None
+
+    def __hash__(self):
+        return 1
+
+    def __eq__(self, other):
+        if self.action:
+            self.action()
+        return isinstance(other, Uid)
+
+
+ACTIONS = {
+    "raises": lambda signal: 1 / 0,
+    "clears": lambda signal: signal.receivers.clear(),
+    "assigns": lambda signal: setattr(signal, "receivers", []),
+    "connects": lambda signal: signal.connect(last, sender="s"),
+    "disconnects": lambda signal: signal.disconnect(first),
+    "sends": lambda signal: signal.send("s"),
+    "reverses": lambda signal: signal.receivers.reverse(),
+}
+
+
+class TestKeys:
+    @pytest.mark.parametrize("action", ACTIONS)
+    @pytest.mark.parametrize("operation", ["connect", "disconnect", "send"])
+    @pytest.mark.parametrize("own_table", [True, False])
+    def test_comparing_uses_the_signal(self, signal, action, operation, own_table):
+        if not own_table:
+            signal.receivers = []
+        signal.connect(first)
+        signal.connect(first, dispatch_uid=Uid())
+        signal.connect(first, sender="s", dispatch_uid=Uid())
+        Uid.action = lambda uid: ACTIONS[action](signal)
+        try:
+            for _ in range(3):
+                with contextlib.suppress(ZeroDivisionError):
+                    if operation == "connect":
+                        signal.connect(last, dispatch_uid=Uid())
+                    elif operation == "disconnect":
+                        signal.disconnect(dispatch_uid=Uid())
+                    else:
+                        signal.send("s")
+        finally:
+            Uid.action = None
+        keys = [keys for keys, _ in signal.receivers]
+        assert len(set(keys)) == len(keys)
+        for (receiver_key, sender_key), _ in list(signal.receivers):
+            sender = "s" if sender_key == "s" else None
+            if isinstance(receiver_key, Uid):
+                assert signal.disconnect(sender=sender, dispatch_uid=Uid())
+        for sender in (None, "s"):
+            signal.disconnect(first, sender=sender)
+            signal.disconnect(last, sender=sender)
+        assert signal.receivers == []
+        assert signal.send("s") == []
+        signal.connect(first)
+        assert len(signal.send(None)) == 1
+
+    @pytest.mark.parametrize("name", ["__hash__", "__eq__", "__bool__"])
+    def test_that_raises(self, signal, name):
+        kind = raising(name)
+        kind.__hash__ = kind.__dict__["__hash__"] if name == "__hash__" else lambda self: 1
+        signal.connect(first)
+        with contextlib.suppress(RuntimeError, TypeError):
+            signal.connect(last, dispatch_uid=kind())
+            signal.connect(last, dispatch_uid=kind())
+        signal.receivers[1:] = []
+        assert [response for _, response in signal.send(None)] == [1]
+
+
+class TestLogging:
+    @pytest.fixture
+    def logger(self):
+        logger = logging.getLogger("fastsig")
+        handlers, filters = logger.handlers[:], logger.filters[:]
+        yield logger
+        logger.handlers[:], logger.filters[:] = handlers, filters
+        logger.disabled = False
+
+    def failing(self, **kwargs):
+        raise ValueError("bad")
+
+    @pytest.mark.parametrize("where", ["emit", "filter", "error"])
+    @pytest.mark.parametrize("kind", [OSError, Lost])
+    def test_that_raises(self, signal, between, logger, monkeypatch, where, kind):
+        def bad(*args, **kwargs):
+            raise kind
+
+        if where == "emit":
+            handler = logging.Handler()
+            handler.emit = bad
+            logger.addHandler(handler)
+        elif where == "filter":
+            logger.addFilter(bad)
+        else:
+            monkeypatch.setattr(logger, "error", bad)
+        with pytest.raises(kind):
+            between(self.failing)
+
+    def test_that_uses_the_signal(self, signal, between, logger):
+        class Handler(logging.Handler):
+            def emit(self, record):
+                signal.connect(last, sender="logged")
+                assert len(signal.send("logged", depth=1)) >= 3
+                assert signal.disconnect(last, sender="logged")
+
+        def receiver(depth=0):
+            if not depth:
+                raise ValueError
+
+        logger.addHandler(Handler())
+        assert type(between(receiver)) is ValueError
+
+    def test_closed(self, between, logger):
+        handler = logging.StreamHandler(open("/dev/null", "w"))  # noqa: SIM115
+        logger.addHandler(handler)
+
+        def receiver(**kwargs):
+            handler.stream.close()
+            handler.close()
+            logger.disabled = True
+            raise ValueError
+
+        assert type(between(receiver)) is ValueError
+
+
+def test_a_dying_receiver_in_another_thread(signal):
+    """The last reference goes in a thread, in the middle of a send."""
+
+    class Listener:
+        def method(self, **kwargs):
+            return "listener"
+
+    listeners = [Listener() for _ in range(3)]
+    for listener in listeners:
+        signal.connect(listener.method)
+    dead = [weakref.ref(listener) for listener in listeners]
+    del listener
+
+    def receiver(**kwargs):
+        thread = threading.Thread(target=listeners.clear)
+        thread.start()
+        thread.join()
+
+    signal.connect(receiver)
+    signal.receivers.reverse()
+    assert signal.send(None) == [(receiver, None)]
+    gc.collect()
+    assert [reference() for reference in dead] == [None] * 3
+    assert signal.send(None) == [(receiver, None)]
+    assert len(signal.receivers) == 1

@@ -1,0 +1,43 @@
+"""Threads, forks and signals of the OS, each scenario in a process of its own.
+
+``FASTSIG_TEST_MINUTES`` is for how long they go on, all of them together.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).parent / "scenarios.py"
+SCENARIOS = [
+    "threads_change",
+    "threads_share",
+    "threads_die",
+    "threads_edit",
+    "threads_cross",
+    "os_signal_handlers",
+    "fork_among_threads",
+    "fork_while_importing",
+    "fork_in_the_middle",
+]
+MINUTES = float(os.environ.get("FASTSIG_TEST_MINUTES", "0"))
+SECONDS = MINUTES * 60 / len(SCENARIOS) / 2 or 1.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs what POSIX has")
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(environment, capsys, name):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", FILE, name, str(SECONDS)],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS + 120,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    if MINUTES:
+        with capsys.disabled():
+            print(f"\n{name}: {done.stdout}", end="")
