@@ -2,6 +2,8 @@
 
 import copy
 import gc
+import subprocess
+import sys
 import weakref
 from unittest import mock
 
@@ -313,3 +315,23 @@ def test_a_dying_sender_that_disconnects(signal):
     assert signal.disconnect(second, sender=Proxy())
     gc.collect()
     assert responses(signal, "s") == [3, 3]
+
+
+def test_the_dead_in_a_table_that_cannot_be_purged(environment):
+    program = """
+from fastsig import Signal
+
+signal, receiver = Signal(), lambda **kwargs: None
+signal.connect(receiver)
+signal.receivers = tuple(signal.receivers)
+del receiver
+assert signal.send(None) == []
+assert not signal.disconnect(print)
+try:
+    signal.connect(print, weak=False)
+except AttributeError:
+    pass
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=20)

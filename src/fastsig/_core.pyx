@@ -421,12 +421,13 @@ cdef class Dispatcher:
         """Return the index of the table, which is true to it."""
         while not self.fresh() or self.index is None:
             self.refresh()
-            edits = self.edits
+            number, edits = fs_load(self.version.number), self.edits
             index = {}
             for entry in list(self.table or ()):
                 index.setdefault(entry[0], entry)
-            if edits == self.edits:
+            if number == fs_load(self.version.number) and edits == self.edits:
                 self.index = index
+                break  # a table that is no list keeps its dead, and so is never fresh
         return self.index
 
     cdef int insert(self, tuple entry, sender_holder) except -1:
