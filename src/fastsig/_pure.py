@@ -334,13 +334,16 @@ class Dispatcher:
         sender_key = entry[0][1]
         if sender_holder is not None:
             self._senders.setdefault(sender_key, sender_holder)
-        if self._watched:
-            list.append(self._table, entry)
-        else:
-            self.receivers.append(entry)
-        if sender_holder is not None:  # again: without the entry, it may have been dropped
-            self._senders.setdefault(sender_key, sender_holder)
-        self._edited()
+        state = State()  # there may be no memory for it once the table is changed
+        try:
+            if self._watched:
+                list.append(self._table, entry)
+            else:
+                self.receivers.append(entry)
+            if sender_holder is not None:  # again: without the entry, it may have been dropped
+                self._senders.setdefault(sender_key, sender_holder)
+        finally:
+            self._version.state = state
 
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
@@ -351,21 +354,24 @@ class Dispatcher:
         if dead(entry[1]):
             self._version()
             return False
-        if len(index) + 1 != len(self._table):  # something was added twice, outside
-            places = (place for place, (known, _) in enumerate(self._table) if known == keys)
-            place = next(places, None)
-            if place is not None:
-                del self._table[place]
-        else:
-            try:
-                (list if self._watched else type(self._table)).remove(self._table, entry)
-            except ValueError:  # comparing keys ran code that changed the table
-                self._discard({id(entry)})
-        if keys[1] in self._senders and all(
-            sender_key != keys[1] for (_, sender_key), _ in list(self._table)
-        ):
-            self._senders.pop(keys[1], None)
-        self._edited()
+        state = State()
+        try:
+            if len(index) + 1 != len(self._table):  # something was added twice, outside
+                places = (place for place, (known, _) in enumerate(self._table) if known == keys)
+                place = next(places, None)
+                if place is not None:
+                    del self._table[place]
+            else:
+                try:
+                    (list if self._watched else type(self._table)).remove(self._table, entry)
+                except ValueError:  # comparing keys ran code that changed the table
+                    self._discard({id(entry)})
+            if keys[1] in self._senders and all(
+                sender_key != keys[1] for (_, sender_key), _ in list(self._table)
+            ):
+                self._senders.pop(keys[1], None)
+        finally:
+            self._version.state = state
         return True
 
     def _find(self, sender: object) -> Route:
