@@ -335,3 +335,27 @@ else:
     raise AssertionError
 """
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=20)
+
+
+def test_a_uid_whose_receiver_died_untold(Signal):
+    signal, other = Signal(), Signal()
+
+    def connected():
+        def receiver(**kwargs):
+            return "old"
+
+        signal.connect(receiver, dispatch_uid="uid")
+        other.receivers = list(signal.receivers)
+        assert responses(other) == ["old"]
+        assert not other.disconnect(dispatch_uid="another")
+        return receiver
+
+    for operation in (
+        lambda: other.disconnect(dispatch_uid="uid"),
+        lambda: other.connect(first, dispatch_uid="uid"),
+    ):
+        receiver = connected()
+        del receiver
+        gc.collect()
+        assert operation() in (False, first)
+    assert responses(other) == [1]
