@@ -17,6 +17,9 @@ SOURCE = ROOT / "src" / "fastsig"
 SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"
 ASSERTIONS = "-O1", "-g", "-UNDEBUG"
 
+# Of a process that a sanitizer ends, whose output pytest may have captured.
+REPORT = ROOT / "build" / "sanitize" / "report"
+
 # What the C compiler is told, and the environment in which the core then runs.
 VARIANTS = {
     "sanitize": (
@@ -24,8 +27,8 @@ VARIANTS = {
         {
             "PYTHONMALLOC": "malloc",
             # Not at the end of every process, for the interpreter's own leaks: see `leaks`.
-            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
-            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "ASAN_OPTIONS": f"detect_leaks=0:allocator_may_return_null=1:log_path={REPORT}",
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={REPORT}",
         },
     ),
     "leaks": (
@@ -96,11 +99,17 @@ def libraries(name):
         yield subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def reports():
+    return list(REPORT.parent.glob(f"{REPORT.name}.*"))
+
+
 def faults(name, output):
     """Return what the instruments found, of what is no failure of the process by itself."""
     if name == "leaks":  # those that the core has no part in are the interpreter's own
         found = re.findall(r"^(?:Direct|Indirect) leak.*?(?:\n\n|\Z)", output, re.M | re.S)
         return [leak for leak in found if "fastsig/_core" in leak]
+    if name == "sanitize":
+        return [report.read_text(errors="replace") for report in reports()]
     if name == "refnanny":
         return re.findall(r"^.*REFNANNY.*$", output, re.M)
     return []
@@ -115,6 +124,8 @@ def main(name, *command):
     }
     if loaded := " ".join(libraries(name)):
         environment["LD_PRELOAD"] = loaded
+    for report in reports():
+        report.unlink()
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         env=environment,
