@@ -291,7 +291,13 @@ def main(seconds="60", folder=None):
     except ImportError:
         atheris = None
     if atheris is not None:
-        options = [f"-max_total_time={seconds}", "-max_len=400", "-timeout=60", "-rss_limit_mb=0"]
+        options = [
+            f"-max_total_time={seconds}",
+            "-max_len=400",
+            "-len_control=0",
+            "-timeout=60",
+            "-rss_limit_mb=0",
+        ]
         atheris.Setup([sys.argv[0], *options, *([folder] if folder else [])], one)
         atheris.Fuzz()
     seed = int(os.environ.get("FASTSIG_TEST_SEED", time.time()))
