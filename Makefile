@@ -8,7 +8,7 @@ SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 SOAK = tests/test_model.py tests/test_interruptions.py tests/test_scenarios.py
 
 .PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
-	bench bench-quick guard clean
+	bench bench-quick guard sanitize coverage fuzz growth clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -88,6 +88,46 @@ bench-quick: $(VENV)/benched
 # Fails if sending or connecting has become clearly slower.
 guard: $(VENV)/built
 	$(BIN)/python benchmarks/guard.py
+
+# What needs no worker.  Under AddressSanitizer no `id` is soon used again, as two tests need it.
+CORE_TESTS = $(filter-out $(addprefix tests/test_,building.py celery.py command.py growth.py \
+	no_memory.py),$(wildcard tests/test_*.py))
+REUSE = not fresh_senders_after_a_dead_one and not deaths_that_nobody_tells_of
+VARIANT = $(BIN)/python tests/variant.py
+
+# The compiled core under AddressSanitizer and UndefinedBehaviorSanitizer, without memory, with its
+# leaks and references counted, and with Python's debugging memory allocator.
+sanitize: $(VENV)/built
+	$(VARIANT) sanitize pytest -q --core compiled -k "$(REUSE)" $(CORE_TESTS)
+	$(VARIANT) sanitize pytest -q --core compiled tests/test_no_memory.py
+	$(VARIANT) debug pytest -q --core compiled -k "$(REUSE)" $(CORE_TESTS)
+	$(VARIANT) refnanny pytest -q -s --core compiled -k "$(REUSE)" $(CORE_TESTS)
+	$(VARIANT) leaks pytest -q -s --core compiled tests/test_sending.py tests/test_table.py \
+		-k "$(REUSE)"
+
+# Lines and branches of both cores; the tests run file by file, for a traced core does not always
+# survive to be imported often.
+coverage: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group coverage
+	for file in $(CORE_TESTS); do \
+		$(VARIANT) coverage coverage run --parallel-mode -m pytest -q -k "$(REUSE)" $$file \
+			|| exit 1; \
+	done
+	cd build/coverage && ../../$(BIN)/coverage combine --rcfile ../../pyproject.toml -q .
+	PYTHONPATH=build/coverage $(BIN)/coverage report
+	$(BIN)/python tests/branches.py build/coverage/data
+
+# Needs clang.  For how many seconds: make fuzz SECONDS=1800
+SECONDS = 60
+fuzz: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group fuzz
+	mkdir -p build/corpus
+	FASTSIG_TEST_ONLY_CRASHES=1 \
+		$(VARIANT) fuzz fuzz $(SECONDS) build/corpus
+
+# References, blocks and memory over a million of everything.
+growth: $(VENV)/built
+	FASTSIG_TEST_TIMES=1000000 $(BIN)/python -m pytest -q tests/test_growth.py
 
 clean:
 	rm -rf $(VENV) build dist node_modules wheelhouse src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis

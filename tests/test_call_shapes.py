@@ -1,8 +1,10 @@
 """Call plans: through `send`, a receiver sees exactly what it sees when it is called by keyword."""
 
+import contextlib
 import functools
 import inspect
 import keyword
+import sys
 from unittest import mock
 
 import pytest
@@ -485,3 +487,20 @@ def test_any_names(Signal, names):
     names = [name for name in names if name not in ("signal", "sender")]
     named = {name: object() for name in names}
     assert signal.send("s", **named) == [(receiver, {"signal": signal, "sender": "s", **named})]
+
+
+def test_planned_at_the_recursion_limit(Signal):
+    """That a signature could not be told for lack of stack is not kept."""
+
+    def receiver(value):
+        return value
+
+    def deep(signal, more):
+        return deep(signal, more - 1) if more else signal.send(None, value=1, other=2)
+
+    for room in range(20, 120):
+        signal, partial = Signal(), functools.partial(receiver)
+        signal.connect(partial)
+        with contextlib.suppress(RecursionError):
+            deep(signal, sys.getrecursionlimit() - len(inspect.stack(0)) - room)
+        assert signal.send(None, value=1, other=2) == [(partial, 1)]

@@ -2,6 +2,8 @@
 
 import copy
 import gc
+import subprocess
+import sys
 import weakref
 from unittest import mock
 
@@ -352,3 +354,47 @@ def test_a_duplicate_from_outside_stays_its_senders(signal):
     signal.send(None)
     assert died == []
     assert signal.receivers[1][0][1] == address
+
+
+def test_the_dead_in_a_table_that_cannot_be_purged(environment):
+    program = """
+from fastsig import Signal
+
+signal, receiver = Signal(), lambda **kwargs: None
+signal.connect(receiver)
+signal.receivers = tuple(signal.receivers)
+del receiver
+assert signal.send(None) == []
+assert not signal.disconnect(print)
+try:
+    signal.connect(print, weak=False)
+except AttributeError:
+    pass
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=20)
+
+
+def test_a_uid_whose_receiver_died_untold(Signal):
+    signal, other = Signal(), Signal()
+
+    def connected():
+        def receiver(**kwargs):
+            return "old"
+
+        signal.connect(receiver, dispatch_uid="uid")
+        other.receivers = list(signal.receivers)
+        assert responses(other) == ["old"]
+        assert not other.disconnect(dispatch_uid="another")
+        return receiver
+
+    for operation in (
+        lambda: other.disconnect(dispatch_uid="uid"),
+        lambda: other.connect(first, dispatch_uid="uid"),
+    ):
+        receiver = connected()
+        del receiver
+        gc.collect()
+        assert operation() in (False, first)
+    assert responses(other) == [1]

@@ -10,6 +10,9 @@ order.  No dict of arguments is ever made.
 
 Everything that is not on that way is plain Python, in `_shared`.  `_pure` is this module in
 plain Python: the same names, in the same order.
+
+A list comprehension here is of a plain variable or of nothing that is counted: Cython 3.3 drops
+one reference too many of any other item that it has no memory to append.
 """
 
 cimport cython
@@ -94,8 +97,11 @@ cdef extern from *:
 
     #define fs_items(tuple) (((PyTupleObject *)(tuple))->ob_item)
 
-    /* The exception that is set, raised where Cython can catch it. */
-    static inline PyObject *fs_raise(void) { return NULL; }
+    /* The exception that is set, raised where Cython can catch it.  CPython has been seen to set
+       none where it had no memory for a traceback. */
+    static inline PyObject *fs_raise(void) {
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
 
     /* Cython gives a method that takes keywords a dict; this one takes them as they come. */
     typedef PyObject *(*fs_method)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
@@ -206,7 +212,10 @@ cdef class Plan:
         self.kind = kind
         self.positional = len(positional)
         self.count = len(positional) + len(by_keyword)
-        self.keywords = tuple([names[i] for i in by_keyword])
+        keywords = []
+        for i in by_keyword:
+            keywords.append(names[i])
+        self.keywords = tuple(keywords)
         self.kwnames = <PyObject *>self.keywords if self.keywords else NULL
         self.order = <Py_ssize_t *>PyMem_Malloc((self.count + 1) * sizeof(Py_ssize_t))
         if self.order is NULL:
@@ -248,10 +257,10 @@ cdef class Route:
     cdef Calls calls
 
     def __cinit__(self, references):
-        self.references = tuple([
-            Method(reference) if type(reference) is MethodReference else reference
-            for reference in references
-        ])
+        taken = []
+        for reference in references:
+            taken.append(Method(reference) if type(reference) is MethodReference else reference)
+        self.references = tuple(taken)
 
 
 cdef class Dispatcher:
@@ -439,12 +448,13 @@ cdef class Dispatcher:
         """Return the index of the table, which is true to it."""
         while not self.fresh() or self.index is None:
             self.refresh()
-            edits = self.edits
+            number, edits = fs_load(self.version.number), self.edits
             index = {}
             for entry in list(self.table or ()):
                 index.setdefault(entry[0], entry)
-            if edits == self.edits:
+            if number == fs_load(self.version.number) and edits == self.edits:
                 self.index = index
+                break  # a table that is no list keeps its dead, and so is never fresh
         return self.index
 
     cdef int insert(self, tuple entry, sender_holder) except -1:
@@ -552,7 +562,10 @@ cdef class Dispatcher:
             everybody = self.places[ANY]
             if sender_key != ANY:
                 places = sorted([*everybody, *places])
-            route = Route([entries[i][1] for i in places])
+            references = []
+            for i in places:
+                references.append(entries[i][1])
+            route = Route(references)
             if edits == self.edits:
                 routes[sender_key] = route
                 return <Route>route
@@ -634,9 +647,11 @@ cdef class Dispatcher:
     cdef failure(self, receiver):
         """Return the response of a receiver that just raised; let through what is no Exception."""
         try:
-            fs_raise()
+            response = fs_raise()
         except Exception as exception:
-            return self._failed(receiver, exception)
+            # No return from here: Cython's needs a traceback, for which there may be no memory.
+            response = self._failed(receiver, exception)
+        return response
 
 
 cdef bint dead(reference) except -1:
@@ -828,17 +843,21 @@ cdef call_unplanned(Dispatcher self, receiver, Calls calls, PyObject *const *arg
     """Call a receiver whose plan does not hold; return its response."""
     with cython.critical_section(self):
         calls.stale = True  # to be planned again by the next send
-    sent = [
-        self if place < 0 else <object>args[<Py_ssize_t>place] for place in calls.sent
-    ]
+    sent = []
+    for place in calls.sent:
+        sent.append(self if place < 0 else <object>args[<Py_ssize_t>place])
     try:
         if "signal" in calls.names:
             raise TypeError(f"{receiver!r} got multiple values for argument 'signal'")
         _, _, positional, by_keyword = plan_for(receiver, calls.named)
+        args_by_position = []
+        for i in positional:
+            args_by_position.append(sent[i])
         kwargs = {calls.named[i]: sent[i] for i in by_keyword}
-        return receiver(*[sent[i] for i in positional], **kwargs)
+        response = receiver(*args_by_position, **kwargs)
     except Exception as exception:
-        return self._failed(receiver, exception)
+        response = self._failed(receiver, exception)  # see `failure`
+    return response
 
 
 fs_install(Dispatcher, <fs_method>send, b"""send($self, sender, **named)

@@ -353,13 +353,17 @@ class Dispatcher:
         if sender_holder is not None:
             self._senders.setdefault(sender_key, sender_holder)
         self._edited()  # for an exception (of a signal handler) right after the change
-        if self._watched:
-            list.append(self._table, entry)
-        else:
-            self.receivers.append(entry)
-        if sender_holder is not None:  # again: without the entry, it may have been dropped
-            self._senders.setdefault(sender_key, sender_holder)
-        self._edited()
+        state = object()  # there may be no memory for it then
+        try:
+            if self._watched:
+                list.append(self._table, entry)
+            else:
+                self.receivers.append(entry)
+            if sender_holder is not None:  # again: without the entry, it may have been dropped
+                self._senders.setdefault(sender_key, sender_holder)
+        finally:
+            self._version.state = state
+            self._routes = NO_ROUTES
 
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
@@ -371,21 +375,25 @@ class Dispatcher:
             self._version()
             return False
         self._edited()  # as in `_insert`
-        if len(index) + 1 != len(self._table):  # something was added twice, outside
-            places = (place for place, (known, _) in enumerate(self._table) if known == keys)
-            place = next(places, None)
-            if place is not None:
-                del self._table[place]
-        else:
-            try:
-                (list if self._watched else type(self._table)).remove(self._table, entry)
-            except ValueError:  # comparing keys ran code that changed the table
-                self._discard({id(entry)})
-        if keys[1] in self._senders and all(
-            sender_key != keys[1] for (_, sender_key), _ in list(self._table)
-        ):
-            self._senders.pop(keys[1], None)
-        self._edited()
+        state = object()
+        try:
+            if len(index) + 1 != len(self._table):  # something was added twice, outside
+                places = (place for place, (known, _) in enumerate(self._table) if known == keys)
+                place = next(places, None)
+                if place is not None:
+                    del self._table[place]
+            else:
+                try:
+                    (list if self._watched else type(self._table)).remove(self._table, entry)
+                except ValueError:  # comparing keys ran code that changed the table
+                    self._discard({id(entry)})
+            if keys[1] in self._senders and all(
+                sender_key != keys[1] for (_, sender_key), _ in list(self._table)
+            ):
+                self._senders.pop(keys[1], None)
+        finally:
+            self._version.state = state
+            self._routes = NO_ROUTES
         return True
 
     def _find(self, sender: object) -> Route:

@@ -166,6 +166,8 @@ def keywords_of(receiver: object) -> set[str] | None:
 
     try:
         parameters = signature(receiver).parameters.values()  # type: ignore[arg-type]
+    except (MemoryError, RecursionError):
+        raise  # it may tell the next time
     except Exception:
         return None
     if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):

@@ -1,0 +1,332 @@
+"""Fuzz the compiled core: programs made of bytes, with the pure core as the oracle.
+
+``python tests/fuzz.py [seconds] [folder of inputs]``.  With atheris, and a core that is built for
+it (`make fuzz`), what the inputs reach in the compiled core leads to the next ones; without it,
+they are random.
+"""
+
+import functools
+import gc
+import importlib
+import logging
+import os
+import random
+import sys
+import time
+import weakref
+
+CORES = "_core", "_pure"
+NAMES = ["a", "b", "c", "signal", "sender", "self", "class", "naïve", *(f"n{i}" for i in range(20))]
+
+
+class Failure(Exception):
+    pass
+
+
+class Sender:
+    pass
+
+
+class Named(str):
+    pass
+
+
+class Proxy:
+    def __init__(self, target):
+        self._target = target
+
+    def _get_current_object(self):
+        return self._target
+
+
+class Liar:
+    __class__ = str
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise Failure
+
+
+class Reference(weakref.ref):
+    """Somebody's own kind of reference, to be put in the table by hand."""
+
+    __slots__ = ("other",)
+
+    def __call__(self):
+        return getattr(self, "other", None) or super().__call__()
+
+
+class Key:
+    """A key that does something when it is compared."""
+
+    def __init__(self, world, hashed):
+        self.world, self.hashed = world, hashed
+
+    def __hash__(self):
+        return self.hashed
+
+    def __eq__(self, other):
+        self.world.compared = True
+        self.world.act()
+        return self is other
+
+
+class Receiver:
+    """A receiver of any form, that goes on with the program when it is called."""
+
+    def __init__(self, world, tag, form):
+        self.world, self.tag = world, tag
+
+        def plain(signal, sender, **named):
+            return self.told(sender, named)
+
+        def picky(sender, a=1, *, b=2):
+            return self.told(sender, {"a": a, "b": b})
+
+        def positional(sender, /, a=3):
+            return self.told(sender, {"a": a})
+
+        forms = [plain, picky, positional, self.method, self.narrow, self]
+        forms += [functools.partial(self.method), functools.partial(picky, a=5), Reference]
+        self.target = forms[form % len(forms)]
+        if form & 128 and form % len(forms) not in (3, 4, 8):
+            self.target._dispatch_uid = None if form & 64 else "own"
+
+    def method(self, **named):
+        return self.told(named.pop("sender", None), named)
+
+    def narrow(self, b, a=0, **others):
+        return self.told(None, {"a": a, "b": b})
+
+    def __call__(self, sender, *args, c=None, **named):
+        return self.told(sender, {"c": c, **named})
+
+    def told(self, sender, named):
+        self.world.act()
+        named = {name: value for name, value in named.items() if name not in ("signal", "sender")}
+        return self.tag, self.world.number(sender), sorted(named.items())
+
+
+class World:
+    """One signal and a program for it; the program is read as it runs, also by receivers."""
+
+    def __init__(self, core, data):
+        self.data, self.at, self.depth, self.acts = data, 0, 0, 0
+        base = type("Signal", (core.Dispatcher,), dict(SIGNAL))
+        self.signal = base()
+        self.other = base()
+        self.senders = [None, "task", b"task", Named("task"), 10**20, Liar()]
+        self.senders += [Sender(), Sender(), Proxy("task"), Sender().__init__]
+        self.senders += [Proxy(self.senders[6])]
+        self.receivers = []
+        self.log = []
+        self.compared = False  # what happens then depends on how often a core compares
+
+    def byte(self):
+        self.at += 1
+        return self.data[self.at - 1] if self.at <= len(self.data) else 0
+
+    def number(self, sender):
+        return next((i for i, known in enumerate(self.senders) if known is sender), "gone")
+
+    def sender(self):
+        return self.senders[self.byte() % len(self.senders)]
+
+    def receiver(self):
+        return self.receivers[self.byte() % len(self.receivers)].target
+
+    def act(self):
+        """Do the next thing in the middle of another."""
+        if self.depth < 3 and self.acts < 40:
+            self.step()
+
+    def step(self):
+        self.depth += 1
+        self.acts += 1
+        what = OPERATIONS[self.byte() % len(OPERATIONS)]
+        try:
+            outcome = what(self)
+        except Failure:
+            if self.depth > 1 and self.byte() & 1:
+                raise
+            outcome = "failure"
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            outcome = type(error).__name__
+        finally:
+            self.depth -= 1
+        self.log.append((what.__name__, outcome))
+
+    def run(self):
+        self.receivers = [Receiver(self, tag, self.byte()) for tag in range(4)]
+        while self.at < len(self.data) and self.acts < 200:
+            self.step()
+        for sender in self.senders:
+            self.log.append(self.told(self.signal.send(sender, a=1, b=2)))
+        self.log.append(len(getattr(self.signal, "receivers", ())))
+        return self.log
+
+    def told(self, responses):
+        return [
+            response if isinstance(response, tuple) else type(response).__name__
+            for _, response in responses
+        ]
+
+
+def connect(world):
+    world.signal.connect(
+        world.receiver(), world.sender(), bool(world.byte() & 1), world.uid(world.byte())
+    )
+
+
+def disconnect(world):
+    return world.signal.disconnect(
+        world.receiver(), world.sender(), dispatch_uid=world.uid(world.byte())
+    )
+
+
+def uid(world, byte):
+    return [None, "", "uid", 7, (1, 2), [], Key(world, 1), Key(world, 1)][byte % 8]
+
+
+World.uid = uid
+
+
+def send(world):
+    sender, first, count = world.sender(), world.byte(), world.byte() % 25
+    names = [NAMES[(first + i) % len(NAMES)] for i in range(count)]
+    if first & 64:
+        names = ["".join(list(name)) for name in names]  # not interned
+    named = dict.fromkeys(names, count)
+    if first & 128:
+        named["sender"] = sender
+        return world.told(world.signal.send(**named))
+    return world.told(world.signal.send(sender, **named))
+
+
+def send_wrongly(world):
+    return world.told(world.signal.send(*[None] * (world.byte() % 3)))
+
+
+def send_plainly(world):
+    return world.told(world.signal.send("task", a=1))
+
+
+def has_listeners(world):
+    return world.signal.has_listeners(world.sender())
+
+
+def new_receiver(world):
+    world.receivers.append(Receiver(world, len(world.receivers), world.byte()))
+
+
+def lose_receiver(world):
+    if len(world.receivers) > 1:
+        world.receivers.pop(world.byte() % len(world.receivers))
+        gc.collect()
+
+
+def replace_sender(world):
+    world.senders[6 + world.byte() % 2] = Sender()
+
+
+def fail(world):
+    raise Failure
+
+
+def change_code(world):
+    target = world.receivers[world.byte() % len(world.receivers)].target
+    function = getattr(target, "__func__", target)
+    if hasattr(function, "__code__") and not function.__code__.co_freevars:
+        function.__code__ = function.__code__.replace(co_name="other")
+
+
+def change_table(world):
+    table, change = world.signal.receivers, world.byte()
+    entry = (("outside", change % 3), world.receivers[0].target)
+    if change % 3 == 0:
+        entry = (("outside", id(None)), Reference(world.receivers[0]))
+    changes = [
+        lambda: table.append(entry),
+        lambda: table.insert(0, entry),
+        table.pop,
+        table.reverse,
+        table.clear,
+        lambda: table.__setitem__(slice(0, 1), [entry]),
+        lambda: table.extend(list(table)[:2]),
+        lambda: setattr(world.signal, "receivers", list(table)),
+        lambda: setattr(world.signal, "receivers", world.other.receivers),
+        lambda: setattr(world.signal, "receivers", []),
+        lambda: setattr(world.signal, "receivers", tuple(table)),
+        lambda: delattr(world.signal, "receivers"),
+    ]
+    changes[change // 3 % len(changes)]()
+
+
+def collect(world):
+    gc.collect()
+
+
+OPERATIONS = [connect, connect, connect, disconnect, send, send, send_plainly, send_wrongly]
+OPERATIONS += [has_listeners, new_receiver, lose_receiver, replace_sender, fail, change_code]
+OPERATIONS += [change_table, collect]
+
+
+def one(data):
+    logs = []
+    for core in MODULES:
+        world = World(core, data)
+        logs.append(world.run())
+        if world.compared:
+            return
+    gc.collect()
+    if "FASTSIG_TEST_ONLY_CRASHES" in os.environ:
+        return
+    pairs = zip(*logs, strict=False)
+    assert logs[0] == logs[1], "\n".join(f"{a} | {b}" for a, b in pairs if a != b)
+
+
+def main(seconds="60", folder=None):
+    try:
+        import atheris
+    except ImportError:
+        atheris = None
+    if atheris is not None:
+        options = [
+            f"-max_total_time={seconds}",
+            "-max_len=400",
+            "-len_control=0",
+            "-timeout=60",
+            "-rss_limit_mb=0",
+        ]
+        atheris.Setup([sys.argv[0], *options, *([folder] if folder else [])], one)
+        atheris.Fuzz()
+    seed = int(os.environ.get("FASTSIG_TEST_SEED", time.time()))
+    print(f"FASTSIG_TEST_SEED={seed}")
+    random.seed(seed)
+    until, programs = time.monotonic() + float(seconds), 0
+    while time.monotonic() < until:
+        data = random.randbytes(random.randrange(8, 400))
+        try:
+            one(data)
+        except BaseException:
+            print(f"the program: {data!r}")
+            raise
+        programs += 1
+    print(f"{programs} programs in {seconds} seconds")
+
+
+import fastsig  # noqa: E402
+
+MODULES = [importlib.import_module(f"fastsig.{core}") for core in CORES]
+SIGNAL = {
+    name: thing
+    for name, thing in vars(fastsig.Signal).items()
+    if callable(thing) and name not in ("send", "send_robust", "__init__", "__new__")
+}
+SIGNAL["_logger_name"] = "fastsig"
+
+if __name__ == "__main__":
+    logging.getLogger("fastsig").disabled = True
+    gc.disable()  # so that things die when the program says so
+    gc.freeze()
+    main(*sys.argv[1:])

@@ -1,0 +1,167 @@
+"""``python growth.py WORK TIMES``: do it so many times, and see that nothing has grown."""
+
+import contextlib
+import gc
+import logging
+import os
+import sys
+
+
+class Sender:
+    pass
+
+
+class Listener:
+    def method(self, sender, value=None, **named):
+        return value
+
+    def __call__(self, **named):
+        return named
+
+
+class Work:
+    """A signal, and what is done to it again and again; each method is a work of its own."""
+
+    def __init__(self):
+        self.signal = Signal()
+        self.sender = Sender()
+        self.listener = Listener()
+        self.function = lambda value=None, **named: value
+        self.value = object()
+
+    def connect(self):
+        for receiver in (self.function, self.listener, self.listener.method):
+            self.signal.connect(receiver)
+            self.signal.connect(receiver, sender=self.sender)
+            self.signal.connect(receiver, sender="name")
+
+    def sends(self, i):
+        if i == 0:
+            self.connect()
+        self.signal.send(self.sender, value=self.value)
+        self.signal.send("name", value=self.value, other=i)
+        self.signal.send(None)
+
+    def many_arguments(self, i):
+        if i == 0:
+            self.connect()
+        self.signal.send(self.sender, **{f"name{n}": self.value for n in range(20)})
+
+    def call_shapes(self, i):
+        if i == 0:
+            self.connect()
+        self.signal.send(self.sender, **{f"name{i % 50}": self.value, "value": i})
+
+    def connections(self, i):
+        for sender in (None, self.sender, "name"):
+            self.signal.connect(self.function, sender)
+            self.signal.connect(self.listener.method, sender)
+            self.signal.disconnect(self.listener.method, sender)
+            self.signal.disconnect(self.function, sender)
+
+    def connections_and_sends(self, i):
+        self.signal.connect(self.listener.method, self.sender)
+        self.signal.send(self.sender, value=self.value)
+        self.signal.disconnect(self.listener.method, self.sender)
+        self.signal.send(self.sender, value=self.value)
+
+    def senders(self, i):
+        sender = Sender()
+        self.signal.connect(self.function, sender)
+        self.signal.send(sender, value=self.value)
+        self.signal.has_listeners(sender)
+
+    def names_of_senders(self, i):
+        self.signal.connect(self.function, f"sender {i}")
+        self.signal.send(f"sender {i}", value=self.value)
+        self.signal.disconnect(self.function, f"sender {i}")
+
+    def strangers(self, i):
+        if i == 0:
+            self.connect()
+        self.signal.send(Sender(), value=self.value)
+        self.signal.send(f"stranger {i}", value=self.value)
+
+    def receivers(self, i):
+        listener = Listener()
+        self.signal.connect(listener.method)
+        self.signal.connect(listener, self.sender)
+        self.signal.send(self.sender, value=self.value)
+
+    def failing_receivers(self, i):
+        def failing(value, **named):
+            local = "x" * 1000
+            raise ValueError(value, local)
+
+        self.signal.connect(failing)
+        self.signal.send(self.sender, value=self.value)
+
+    def one_failing_receiver(self, i):
+        if i == 0:
+            self.signal.connect(fail)
+            self.connect()
+        self.signal.send(self.sender, value=self.value)
+
+    def new_code(self, i):
+        if i == 0:
+            self.connect()
+        self.function.__code__ = self.function.__code__.replace(co_firstlineno=i % 1000 + 1)
+        self.signal.send(self.sender, value=self.value)
+
+    def wrong_sends(self, i):
+        for args in ((), (None, None)):
+            with contextlib.suppress(TypeError):
+                self.signal.send(*args, value=self.value)
+
+    def changes_of_the_table(self, i):
+        if i == 0:
+            self.connect()
+        self.signal.receivers.reverse()
+        self.signal.send(self.sender, value=self.value)
+        self.signal.receivers = list(self.signal.receivers)
+        self.signal.send(self.sender, value=self.value)
+
+    def signals(self, i):
+        self.signal = Signal()
+        self.connect()
+        self.signal.send(self.sender, value=self.value)
+
+    def size(self):
+        """Return the reference counts and the blocks there are, and the resident memory."""
+        gc.collect()
+        things = [self.signal, self.sender, self.listener, self.function, self.value, Sender]
+        counts = [sys.getrefcount(thing) for thing in things]
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[1])
+        return counts, sys.getallocatedblocks(), pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def fail(value, **named):
+    local = "x" * 1000
+    raise ValueError(value, local)
+
+
+WORKS = [name for name, do in vars(Work).items() if callable(do) and do.__code__.co_argcount == 2]
+
+
+def main(name, times):
+    logging.getLogger("fastsig").addHandler(logging.NullHandler())
+    work = Work()
+    do = getattr(work, name)
+    for i in range(2000):
+        do(i)
+    work.size()
+    before = work.size()
+    for i in range(1, int(times) + 1):
+        do(i)
+    after = work.size()
+    print(f"{name}, {times} times: {before}, {after}")
+    assert after[0] == before[0], "references are kept"
+    assert after[1] - before[1] < 30, "blocks are kept"
+    assert after[2] - before[2] < 1 << 19, "memory is kept"
+
+
+if __name__ == "__main__":
+    from fastsig import Signal
+
+    main(*sys.argv[1:])

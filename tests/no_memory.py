@@ -1,0 +1,296 @@
+"""``python no_memory.py OPERATION``: do it with one allocation failing, then with the next.
+
+Each time it is done to a signal of its own.  Afterwards the signal must behave as one to which it
+was done, or as one to which it was not.
+
+(That all allocations fail from one on cannot be tried: CPython 3.11 then hangs, for ever trying
+to make the number that a `finally` clause of a long function needs.)
+"""
+
+import gc
+import logging
+import sys
+import weakref
+from _testcapi import remove_mem_hooks, set_nomemory
+from functools import cache, partial
+
+PASSED = 8  # when nothing failed so often in a row, there is no further allocation
+MANY = {f"name{i}": i for i in range(20)}
+
+
+class Sender:
+    pass
+
+
+class Receiver:
+    """A receiver of every form, that tells what it was called with."""
+
+    def __init__(self, tag):
+        self.tag = tag
+
+    def method(self, sender, **named):
+        return self.tag, sender, len(named)
+
+    def __call__(self, sender, **named):
+        return self.tag, sender, len(named)
+
+
+class Failing(Receiver):
+    def __call__(self, **named):
+        raise ValueError(self.tag)
+
+
+def taking(tag, value=None):
+    """Stand behind a partial, whose names are looked up."""
+    return tag, None, value
+
+
+class Case:
+    """A signal with connections, and what they are of."""
+
+    def __init__(self):
+        self.signal = Signal()
+        self.value = object()
+        self.senders = [None, "task", Sender(), Sender()]
+        self.receivers = [Receiver(tag) for tag in "abc"]
+        self.function = lambda sender, **named: ("function", sender, len(named))
+        self.partial = partial(taking, "partial")
+        self.failing = Failing("failing")
+        self.connections = [
+            (self.function, None),
+            (self.receivers[0].method, None),
+            (self.receivers[1], None),
+            (self.receivers[1].method, "task"),
+            (self.receivers[2], self.senders[2]),
+        ]
+        for receiver, sender in self.connections:
+            self.signal.connect(receiver, sender)
+        # What an operation may add to them.
+        self.connections += [
+            (self.failing, None),
+            (self.partial, None),
+            (self.receivers[0], None),
+            (self.receivers[0].method, self.senders[3]),
+        ]
+
+    def parts(self):
+        return [self.signal, self.function, *self.senders[2:], *self.receivers, self.failing]
+
+    def send(self, sender=None, times=1, **named):
+        for _ in range(times):
+            responses = self.signal.send(sender, **named)
+        return self.told(responses)
+
+    def told(self, outcome):
+        """Return an outcome in a form that can be compared with another case's."""
+        if not isinstance(outcome, list):
+            return self.place(outcome) if callable(outcome) else outcome
+        told = []
+        for receiver, response in outcome:
+            if isinstance(response, tuple):
+                tag, sender, named = response
+                told.append((self.place(receiver), (tag, self.senders.index(sender), named)))
+            else:
+                told.append((self.place(receiver), type(response).__name__))
+        return told
+
+    def place(self, receiver):
+        """Return the place of a receiver, if it is one, among the connections."""
+        return next(
+            (i for i, (known, _) in enumerate(self.connections) if known == receiver), receiver
+        )
+
+    def state(self):
+        """Return how the signal behaves, which is no more of use then."""
+        self.send()
+        table = [keys for keys, _ in self.signal.receivers]
+        places = [
+            table.index(keys) if (keys := (key(receiver), key(sender))) in table else None
+            for receiver, sender in self.connections
+        ]
+        sends = [self.send(sender, value=1) for sender in self.senders]
+        assert sends == [self.send(sender, value=1) for sender in self.senders]
+        listeners = [self.signal.has_listeners(sender) for sender in self.senders]
+        assert listeners == [bool(responses) for responses in sends]
+        for (receiver, sender), place in zip(self.connections, places, strict=True):
+            assert self.signal.connect(receiver, sender) is receiver
+            assert len(self.signal.receivers) == len(table) + (place is None)
+            assert self.signal.disconnect(receiver, sender)
+            assert not self.signal.disconnect(receiver, sender)
+            if place is not None:
+                self.signal.connect(receiver, sender)
+        for receiver, sender in self.connections:
+            self.signal.disconnect(receiver, sender)
+        assert self.signal.receivers == []
+        assert self.send() == []
+        return places, sends
+
+
+def lose_a_receiver(case):
+    case.send(times=2)
+    del case.receivers[1], case.connections[2:4]
+
+
+def lose_a_sender(case):
+    case.send(times=2)
+    case.senders[2] = Sender()
+    del case.connections[4]
+
+
+def change_the_code(case):
+    case.send(times=2)
+    case.function.__code__ = (lambda sender, **named: ("new", sender, len(named))).__code__
+
+
+def replace_the_table(case):
+    case.signal.receivers = list(case.signal.receivers)
+
+
+def connect(receiver, sender=lambda case: None, after=lambda case: None):
+    def prepare(case):
+        after(case)
+        return partial(case.signal.connect, receiver(case), sender(case))
+
+    return prepare
+
+
+def disconnect(receiver, sender=lambda case: None, after=lambda case: None):
+    def prepare(case):
+        after(case)
+        return partial(case.signal.disconnect, receiver(case), sender(case))
+
+    return prepare
+
+
+def send(place=0, after=lambda case: None, **named):
+    def prepare(case):
+        after(case)
+        return partial(case.signal.send, case.senders[place], **named)
+
+    return prepare
+
+
+# Those that call no function written in Python.  CPython itself (3.10 to 3.12) never lets go of the
+# arguments of a call for which it has no memory, so of the others it cannot be told who leaks.
+NO_PYTHON = ("disconnect", "disconnect_from_sender", "send_planned", "send_20_names_planned")
+
+# Each prepares a case, and returns what is then to be called.
+OPERATIONS = {
+    "connect": connect(lambda case: case.partial),
+    "connect_strongly": lambda case: partial(case.signal.connect, case.partial, weak=False),
+    "connect_again": connect(lambda case: case.function),
+    "connect_method": connect(lambda case: case.receivers[0].method, lambda case: case.senders[3]),
+    "connect_after_send": connect(
+        lambda case: case.receivers[0], after=lambda case: case.send(times=2)
+    ),
+    "connect_after_a_death": connect(lambda case: case.receivers[0], after=lose_a_receiver),
+    "connect_in_a_plain_list": connect(lambda case: case.receivers[0], after=replace_the_table),
+    "disconnect": disconnect(lambda case: case.function),
+    "disconnect_from_sender": disconnect(
+        lambda case: case.receivers[2],
+        lambda case: case.senders[2],
+        after=lambda case: case.send(times=2),
+    ),
+    "disconnect_in_a_plain_list": disconnect(lambda case: case.function, after=replace_the_table),
+    "send": send(),
+    "send_one_name": send(value=1),
+    "send_to_one_sender": send(2, value=1, task_id=2),
+    "send_to_a_name": send(1, value=1, task_id=2, other=3),
+    "send_planned": send(value=1, after=lambda case: case.send(times=2, value=1)),
+    "send_20_names": send(**MANY),
+    "send_20_names_planned": send(1, after=lambda case: case.send("task", times=2, **MANY), **MANY),
+    "send_after_a_connect": send(
+        value=1, after=lambda case: (case.send(), case.signal.connect(case.receivers[0]))
+    ),
+    "send_to_new_code": send(value=1, after=change_the_code),
+    "send_to_a_partial": send(value=1, after=lambda case: case.signal.connect(case.partial)),
+    "send_to_a_failing_one": send(value=1, after=lambda case: case.signal.connect(case.failing)),
+    "send_after_a_death": send(value=1, after=lose_a_receiver),
+    "send_after_a_senders_death": send(value=1, after=lose_a_sender),
+    "send_after_a_change": send(
+        value=1, after=lambda case: (case.send(times=2), case.signal.receivers.reverse())
+    ),
+    "has_listeners": lambda case: partial(case.signal.has_listeners, case.senders[2]),
+}
+
+
+def attempt(name, first, last):
+    """Do it with the allocations from `first` to `last` failing; return the case and the outcome.
+
+    The outcome is `MemoryError` if that was raised.
+    """
+    case = Case()
+    action = OPERATIONS[name](case)
+    set_nomemory(first, last)
+    try:
+        outcome = action()
+    except (MemoryError, SystemError):  # CPython may lose an exception that it has no memory for
+        outcome = MemoryError
+    finally:
+        remove_mem_hooks()
+    return case, case.told(outcome)
+
+
+def lets_go(name):
+    """Tell whether it is known that the interpreter leaks nothing here."""
+    return compiled and name in NO_PYTHON
+
+
+def check(name, first, last):
+    """Do it so and look at what became of the signal; tell whether it was done all the same."""
+    undone, done, right = expected(name)
+    case, outcome = attempt(name, first, last)
+    if isinstance(outcome, list):  # a receiver, too, may have had no memory
+        assert [receiver for receiver, _ in outcome] == [receiver for receiver, _ in right]
+        for (_, response), (_, right_one) in zip(outcome, right, strict=True):
+            assert response in (right_one, "MemoryError", "SystemError"), outcome
+    else:
+        assert outcome in (right, MemoryError)
+    parts = [weakref.ref(part) for part in case.parts()]
+    state = case.state()
+    assert state == done or (state == undone and outcome is MemoryError), (undone, done, state)
+    del case
+    if lets_go(name):
+        assert not any(part() is not None for part in parts), "something is kept alive"
+    return outcome == right
+
+
+@cache
+def expected(name):
+    """Return how a signal behaves without the operation and with it, and its right outcome."""
+    without, case = Case(), Case()
+    OPERATIONS[name](without)
+    outcome = case.told(OPERATIONS[name](case)())
+    return without.state(), case.state(), outcome
+
+
+def every(name, length):
+    """Let every allocation fail, and the next ones up to `length`; return how many there were."""
+    first = passed = 0
+    while passed < PASSED:
+        try:
+            passed = passed + 1 if check(name, first, first + length) else 0
+        except BaseException:
+            print(f"{name}: {length} from allocation {first} on fail")
+            raise
+        first += 1 if first < 300 else 23  # they are those of the compiler, at the pure core
+    return first
+
+
+def main(name):
+    logging.getLogger("fastsig").addHandler(logging.NullHandler())
+    blocks = []
+    for _ in range(4 if lets_go(name) else 1):
+        failed = [every(name, length) for length in (1, 3)]
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+    print(f"{name}: {failed} allocations, {blocks} blocks")
+    assert min(failed)
+    assert not lets_go(name) or blocks[3] - blocks[1] < 4, blocks
+
+
+if __name__ == "__main__":
+    from fastsig import Signal, compiled
+    from fastsig._shared import key
+
+    main(*sys.argv[1:])
