@@ -62,6 +62,22 @@ class TestReceivers:
         collect()
         assert alive() is None
 
+    @pytest.mark.parametrize("own_table", [True, False])
+    @pytest.mark.parametrize("senders", [[None], ["s"], [None, "s"]], ids=str)
+    def test_dies_once_it_is_disconnected(self, signal, collect, shape, own_table, senders):
+        if not own_table:
+            signal.receivers = []
+        receiver, owner = make(shape)
+        for sender in senders:
+            signal.connect(receiver, sender, weak=False)
+            signal.send(sender)
+        for sender in senders:
+            assert signal.disconnect(receiver, sender)
+        dead = weakref.ref(owner)
+        del receiver, owner
+        collect()
+        assert dead() is None
+
     def test_the_dead_are_purged_by_whatever_comes_next(self, signal, collect, shape):
         for operation in (
             lambda: signal.send(None),

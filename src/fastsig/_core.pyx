@@ -372,6 +372,7 @@ cdef class Dispatcher:
             self.table = table
             self.seen = fs_load(self.version.number) - 1
             self.edited()
+            self.entries = None
             self.index = None
         return 0
 
@@ -497,6 +498,9 @@ cdef class Dispatcher:
             return False
         table = self.table if isinstance(self.table, list) else list(self.table)
         place = -1
+        # Kept until the table is true again to what is known of it: entries may refer to the last
+        # of a receiver, whose death runs code.
+        _entries = self.entries
         held = keys[1] in self.senders  # and by no other connection
         for i in range(len(<list>table)):
             other = (<list>table)[i]
@@ -513,6 +517,7 @@ cdef class Dispatcher:
         if not self.watched or len(index) != len(self.table):
             self.index = None
         _old = self.senders.pop(keys[1], None) if held else None
+        self.entries = None  # which would keep the receiver alive
         self.edited()
         return True
 
