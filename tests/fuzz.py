@@ -150,7 +150,9 @@ class World:
             if self.depth > 1 and self.byte() & 1:
                 raise
             outcome = "failure"
-        except (TypeError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, AttributeError):  # what a table that is no list cannot do
+            outcome = "refused"
+        except (ValueError, IndexError) as error:
             outcome = type(error).__name__
         finally:
             self.depth -= 1

@@ -107,6 +107,26 @@ class TestReceivers:
         assert [reference() for reference in dead] == [None, None]
 
 
+def test_dies_while_another_one_is_called(signal):
+    """A send keeps those alive that it has called, and not what else was connected."""
+    if not hasattr(sys, "getrefcount"):
+        pytest.skip("this interpreter does not count references")
+    listener = Listener()
+
+    @signal.connect
+    def clear(**kwargs):
+        signal.receivers.clear()
+        signal.has_listeners()
+
+    signal.connect(listener.method)
+    signal.connect(listener.method, sender="s", weak=False)
+    signal.has_listeners()
+    dead = weakref.ref(listener)
+    del listener
+    assert signal.send(None) == [(clear, None)]
+    assert dead() is None
+
+
 def test_a_method_dies_with_its_function(signal, collect):
     class Changing:
         pass

@@ -398,3 +398,42 @@ def test_a_uid_whose_receiver_died_untold(Signal):
         gc.collect()
         assert operation() in (False, first)
     assert responses(other) == [1]
+
+
+def test_entries_that_are_lists(signal):
+    """Foreign entries are unpacked, whatever they are made of."""
+    sender = type("Sender", (), {})()
+    signal.receivers.append([("k", "other"), first])
+    signal.connect(second, sender=sender)
+    assert [response for _, response in signal.send(sender)] == [2]
+    assert signal.disconnect(second, sender=sender)
+    assert len(signal.receivers) == 1
+
+
+@pytest.mark.parametrize("own_table", [True, False])
+@pytest.mark.parametrize("change", ["clear", "insert"])
+def test_comparing_a_sender_key_changes_the_table(signal, own_table, change):
+    """What is disconnected is what was asked for, however the table looks by then."""
+    sender, changes = type("Sender", (), {})(), []
+    extra = (("first", "z"), first)
+
+    class Key:
+        def __hash__(self):
+            return 7
+
+        def __eq__(self, other):
+            if changes:
+                changes.pop()()
+            return self is other
+
+    if not own_table:
+        signal.receivers = []
+    signal.connect(second, sender=sender)
+    signal.receivers.append((("k", Key()), first))
+    signal.receivers.extend(((n, "z"), first) for n in range(3))
+    signal.send(sender)
+    table = signal.receivers
+    changes.append(table.clear if change == "clear" else lambda: table.insert(0, extra))
+    assert signal.disconnect(second, sender=sender)
+    assert table == [] or (table[0] is extra and len(table) == 5)
+    assert signal.send(sender) == []

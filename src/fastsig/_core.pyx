@@ -17,7 +17,7 @@ one reference too many of any other item that it has no memory to append.
 
 cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
-from cpython.list cimport PyList_Append, PyList_GET_SIZE, PyList_New
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
 from cpython.object cimport PyObject
@@ -78,11 +78,12 @@ cdef extern from *:
     #define fs_call(function, args, count, names) \
         ((PyFunctionObject *)(function))->vectorcall(function, args, count, names)
 
-    /* Whether two lists hold the same things; `mine` is guarded by its owner. */
+    /* Whether two lists hold the same things.  Between its critical section and the one of the
+       caller another thread may have had its way: the caller refers to both lists itself. */
     static inline int fs_same(PyObject *theirs, PyObject *mine) {
         int same;
     #ifdef Py_GIL_DISABLED
-        Py_BEGIN_CRITICAL_SECTION(theirs);
+        Py_BEGIN_CRITICAL_SECTION2(theirs, mine);
     #endif
         same = PyList_GET_SIZE(theirs) == PyList_GET_SIZE(mine)
             && (PyList_GET_SIZE(mine) == 0 || memcmp(
@@ -90,7 +91,7 @@ cdef extern from *:
                 PyList_GET_SIZE(mine) * sizeof(PyObject *)
             ) == 0);
     #ifdef Py_GIL_DISABLED
-        Py_END_CRITICAL_SECTION();
+        Py_END_CRITICAL_SECTION2();
     #endif
         return same;
     }
@@ -293,9 +294,11 @@ cdef class Dispatcher:
 
         Change it as you like, or assign another list: the next `send` honours it.
         """
-        if self.table is None:
+        with cython.critical_section(self):
+            table = self.table
+        if table is None:
             raise AttributeError("receivers")
-        return self.table
+        return table
 
     @receivers.setter
     def receivers(self, table):
@@ -364,10 +367,10 @@ cdef class Dispatcher:
 
     cdef int adopt(self, table) except -1:
         """Make `table` the table."""
-        _old = self.table, self.entries, self.index, self.routes, self.sole
         # The table of another signal tells that one, so here it is compared like any list.
         watched = type(table) is Table and table.changed is self.version
         with cython.critical_section(self):
+            _old = self.table, self.entries, self.index, self.routes, self.sole
             self.watched = watched
             self.table = table
             self.seen = fs_load(self.version.number) - 1
@@ -390,12 +393,12 @@ cdef class Dispatcher:
             return False
         if self.watched:
             return True
-        if self.entries is None:
+        table, entries = self.table, self.entries
+        if entries is None:
             return False
-        if PyList_CheckExact(self.table):
-            return fs_same(<PyObject *>self.table, <PyObject *>self.entries)
-        now = list(self.table or ())
-        return fs_same(<PyObject *>now, <PyObject *>self.entries)
+        if not PyList_CheckExact(table):
+            table = list(table or ())
+        return fs_same(<PyObject *>table, <PyObject *>entries)
 
     cdef int refresh(self) except -1:
         """Purge the table of what died, and sort its connections by sender.
@@ -404,8 +407,8 @@ cdef class Dispatcher:
         copy of the table and starts again if the table was changed meanwhile.
         """
         while True:
-            number, edits = fs_load(self.version.number), self.edits
-            entries = list(self.table or ())
+            number, edits, table = fs_load(self.version.number), self.edits, self.table
+            entries = list(table or ())
             live, senders = self.purged(entries)
             routes = {}
             places = {ANY: []}
@@ -414,14 +417,20 @@ cdef class Dispatcher:
             sole = None
             if len(places) == 1:
                 places[ANY] = range(len(live))
-                if self.watched or PyList_CheckExact(self.table):
+                if self.watched or PyList_CheckExact(table):
                     sole = Route([reference for _, reference in live])
             _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
+            if len(live) != len(entries) and isinstance(table, list):
+                with cython.critical_section(table):
+                    if not fs_same(<PyObject *>table, <PyObject *>entries):
+                        continue
+                    PyList_SetSlice(table, 0, len(entries), <PyObject *>live)
+                # Where there is no GIL, another thread may have had its way meanwhile.
+                if number != fs_load(self.version.number) or edits != self.edits:
+                    continue
             # From here on nothing is allocated or freed, so the fields change all at once.
-            if len(live) != len(entries) and isinstance(self.table, list):
-                PyList_SetSlice(self.table, 0, len(entries), <PyObject *>live)
             self.edits += 1
             self.entries = None if self.watched and sole is not None else live
             if self.seen != number or not self.watched or len(live) != len(entries):
@@ -473,11 +482,12 @@ cdef class Dispatcher:
         try:
             if sender_holder is not None:
                 self.senders.setdefault(entry[0][1], sender_holder)
+            entries = self.entries
             if self.watched:
                 PyList_Append(self.table, entry)
             else:
                 self.receivers.append(entry)
-                self.entries.append(entry)
+                entries.append(entry)
         except BaseException:
             self.seen -= 1  # so that the next operation works out anew what goes with the table
             raise
@@ -496,25 +506,31 @@ cdef class Dispatcher:
         if dead(entry[1]):
             fs_add(self.version.number)
             return False
-        table = self.table if isinstance(self.table, list) else list(self.table)
-        place = -1
-        # Kept until the table is true again to what is known of it: entries may refer to the last
-        # of a receiver, whose death runs code.
-        _entries = self.entries
         held = keys[1] in self.senders  # and by no other connection
-        for i in range(len(<list>table)):
-            other = (<list>table)[i]
-            if place < 0 and other is entry:
-                place = i
-            elif held and (<tuple>(<tuple>other)[0])[1] == keys[1]:
+        if held:
+            number, edits, others = fs_load(self.version.number), self.edits, -1
+            for (_, sender_key), _ in list(self.table):
+                others += sender_key == keys[1]
+                if others > 0:
+                    held = False
+                    break
+            # Comparing may have run code that connected for that sender.
+            if number != fs_load(self.version.number) or edits != self.edits:
                 held = False
-            if place >= 0 and not held:
-                break
-        if place >= 0 and self.watched:
-            PyList_SetSlice(self.table, place, place + 1, NULL)
-        elif place >= 0:
-            del self.table[place]
-        if not self.watched or len(index) != len(self.table):
+        # What may be freed here lives until all is done: it may be the last of a receiver.
+        table, _entries = self.table, self.entries
+        if not self.watched:
+            self.index = None
+        with cython.critical_section(table):
+            entries = table if isinstance(table, list) else list(table)
+            for place in range(PyList_GET_SIZE(entries)):
+                if PyList_GET_ITEM(entries, place) is <PyObject *>entry:
+                    if self.watched:
+                        PyList_SetSlice(table, place, place + 1, NULL)
+                    else:
+                        del table[place]
+                    break
+        if index is not self.index or len(index) != len(table):
             self.index = None
         _old = self.senders.pop(keys[1], None) if held else None
         self.entries = None  # which would keep the receiver alive
@@ -725,18 +741,24 @@ cdef inline PyObject *fitting(PyObject *calls, Py_ssize_t nargs, PyObject *kwnam
     return calls
 
 
+cdef Calls unwatched(Dispatcher self, Py_ssize_t nargs, PyObject *kwnames):
+    """Return the calls for a call shape, None if the table, a list, was changed from outside."""
+    sole, table, entries = self.sole, self.table, self.entries
+    if not fs_same(<PyObject *>table, <PyObject *>entries):
+        return None
+    return <Calls>fitting(<PyObject *>(<Route>sole).calls, nargs, kwnames)
+
+
 cdef send(Dispatcher self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     """Dispatcher.send, with its arguments as the call site passes them."""
     cdef Calls calls
     with cython.critical_section(self):
-        if (
-            self.sole is not None
-            and self.seen == fs_load(self.version.number)
-            and (self.watched or fs_same(<PyObject *>self.table, <PyObject *>self.entries))
-        ):
+        if self.sole is None or self.seen != fs_load(self.version.number):
+            calls = None
+        elif self.watched:
             calls = <Calls>fitting(<PyObject *>self.sole.calls, nargs, kwnames)
         else:
-            calls = None
+            calls = unwatched(self, nargs, kwnames)
     if calls is None:
         calls = self.calls(args, nargs, kwnames)
     if PyTuple_GET_SIZE(calls.references) == 0:

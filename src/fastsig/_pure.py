@@ -92,7 +92,7 @@ class Plan:
 class Route:
     """The connections that one sender reaches, with their plans for each call shape."""
 
-    __slots__ = ("calls", "crowded", "entries", "ids", "references", "table")
+    __slots__ = ("calls", "crowded", "entries", "ids", "references", "state", "table")
 
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
 
@@ -103,6 +103,7 @@ class Route:
         )
         self.calls: dict[tuple[str, ...], list[Plan]] = {}
         self.crowded = False  # there were more call shapes than that, and may be ever new ones
+        self.state: object = None  # that of the table for which it is everybody's
         self.table: list[Entry] | None = None  # to be compared with `entries` at each send
         self.entries: list[Entry] = []
         self.ids: list[int] = []  # of the entries
@@ -239,11 +240,11 @@ class Dispatcher:
         Raises:
             TypeError: There is no sender, or more than one positional argument.
         """
-        routes = self._routes
-        route = routes.sole
+        # No local name for the routes: they keep what is disconnected meanwhile for other senders.
+        route = self._routes.sole
         if (
             route is None
-            or routes.state is not self._version.state
+            or route.state is not self._version.state
             or (
                 route.table is not None
                 and (route.table or route.ids)
@@ -292,7 +293,8 @@ class Dispatcher:
             routes = Routes(state, alive)
             if state is version.state:
                 break
-        if self._index is not None and (self._index[0] is not outside or not self._watched):
+        index = self._index
+        if index is not None and (index[0] is not outside or not self._watched):
             self._index = None
         if len(alive) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
@@ -300,7 +302,9 @@ class Dispatcher:
             self._senders.pop(sender_key, None)
         if len(routes.places) == 1 and (self._watched or type(self._table) is list):
             sole = routes.sole = routes.route(ANY)
-            if sole is not None and not self._watched:
+            assert sole is not None
+            sole.state = state
+            if not self._watched:
                 sole.table, sole.entries = self._table, alive
                 sole.ids = [*map(id, alive)]
         self._routes = routes
@@ -378,15 +382,11 @@ class Dispatcher:
         state = object()
         try:
             if len(index) + 1 != len(self._table):  # something was added twice, outside
-                places = (place for place, (known, _) in enumerate(self._table) if known == keys)
-                place = next(places, None)
-                if place is not None:
-                    del self._table[place]
-            else:
-                try:
-                    (list if self._watched else type(self._table)).remove(self._table, entry)
-                except ValueError:  # comparing keys ran code that changed the table
-                    self._discard({id(entry)})
+                entry = next((other for other in list(self._table) if other[0] == keys), entry)
+            try:
+                (list if self._watched else type(self._table)).remove(self._table, entry)
+            except ValueError:  # comparing keys ran code that changed the table
+                self._discard({id(entry)})
             if keys[1] in self._senders and all(
                 sender_key != keys[1] for (_, sender_key), _ in list(self._table)
             ):
