@@ -292,7 +292,8 @@ class Dispatcher:
             routes = Routes(state, alive)
             if state is version.state:
                 break
-        if self._index is not None and (self._index[0] is not outside or not self._watched):
+        index = self._index  # another thread may drop it meanwhile
+        if index is not None and (index[0] is not outside or not self._watched):
             self._index = None
         if len(alive) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
