@@ -456,6 +456,7 @@ class TestShapes:
 
         assert signal.send("s", first=1) == [(receiver, (0, ["first"]))]
 
+    @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
     def test_receivers_come_and_go_in_the_middle(self, signal):
         class Listener:
             def method(self, value):

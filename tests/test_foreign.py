@@ -61,8 +61,8 @@ class TestReceivers:
             between(receiver)
 
     def test_recursion_limit(self, between):
-        def receiver(**kwargs):
-            return receiver(**kwargs)
+        def receiver(a, **kwargs):
+            return receiver(a)  # with ``**kwargs``, CPython 3.15.2 itself finds no end
 
         assert type(between(receiver, a=1)) is RecursionError
 
@@ -160,8 +160,10 @@ class TestReceivers:
             return 2
 
         value = []
+        count = getattr(sys, "getrefcount", lambda _: 0)
+        before = count(value)
         assert between(receiver, value=value) == 2
-        assert sys.getrefcount(value) == 2 if hasattr(sys, "getrefcount") else True
+        assert count(value) == before
 
     def test_generator_and_coroutine(self, between):
         async def receiver(**kwargs):
@@ -368,6 +370,7 @@ class TestLogging:
         assert type(between(receiver)) is ValueError
 
 
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
 def test_a_dying_receiver_in_another_thread(signal):
     """The last reference goes in a thread, in the middle of a send."""
 

@@ -139,6 +139,7 @@ class Collection(Interruption):
             self.at_point()
 
     def __enter__(self):
+        self.threshold = gc.get_threshold()
         gc.callbacks.append(self.collected)
         gc.set_threshold(1, 0, 0)
         return self
@@ -146,9 +147,6 @@ class Collection(Interruption):
     def __exit__(self, *_):
         gc.set_threshold(*self.threshold)
         gc.callbacks.remove(self.collected)
-
-
-Collection.threshold = gc.get_threshold()
 
 
 @pytest.fixture(params=[Interruption, Collection])

@@ -7,6 +7,7 @@ The table of connections is a list that anybody may change (`Table`).  Its entri
 
 from __future__ import annotations
 
+from functools import partial
 from types import FunctionType, MethodType
 from weakref import ReferenceType, ref
 
@@ -151,6 +152,8 @@ def function_of(receiver: object) -> tuple[int, FunctionType | None]:
         function = receiver.__func__
         return (METHOD, function) if type(function) is FunctionType else (OTHER, None)
     for base in type(receiver).__mro__:
+        if base is type or base is partial:  # written in Python on PyPy, for any arguments
+            return OTHER, None
         function = base.__dict__.get("__call__")
         if function is not None:
             return (OBJECT, function) if type(function) is FunctionType else (OTHER, None)
