@@ -8,7 +8,7 @@ SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 SOAK = tests/test_interruptions.py tests/test_scenarios.py
 
 .PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
-	bench bench-quick guard sanitize coverage fuzz growth clean
+	bench bench-quick docs guard sanitize coverage fuzz growth clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -40,6 +40,15 @@ lint: $(VENV)/linters
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --persona pedantic --quiet .github
+
+# The documentation, into build/docs; it must be the same whichever core it is taken from.
+SPHINX = $(BIN)/python -m sphinx -W --keep-going -n -q -E
+docs: $(VENV)/documenters
+	rm -rf build/docs build/docs-pure
+	FASTSIG_REQUIRE_EXTENSIONS=1 $(SPHINX) -d build/doctrees docs build/docs
+	FASTSIG_REQUIRE_EXTENSIONS= FASTSIG_NO_EXTENSIONS=1 \
+		$(SPHINX) -d build/doctrees docs build/docs-pure
+	diff --recursive --brief build/docs build/docs-pure
 
 # For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
 # one of them.
@@ -143,6 +152,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/linters: $(VENV)/built
 	$(BIN)/python -m pip install --quiet --group lint
+	touch $@
+
+$(VENV)/documenters: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 $(VENV)/builders: $(VENV)/built
