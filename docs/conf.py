@@ -13,6 +13,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"fastsig {release}"
 html_copy_source = False
+html_show_copyright = False
 
 myst_heading_anchors = 3
 
@@ -25,5 +26,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"Iterable|Unpack|fastsig\.signal\._.*|fastsig\._core\..*|fastsig\._pure\..*"),
 ]
 highlight_language = "none"
-autodoc_default_options = {"member-order": "bysource", "no-value": True}
+autodoc_member_order = "bysource"
 autodoc_typehints = "none"

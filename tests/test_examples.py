@@ -1,6 +1,7 @@
 """What the README, the documentation and the docstrings show: it runs, and it is there."""
 
 import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def test_examples(page, environment, tmp_path):
 
 def test_docstring(fastsig):
     assert doctest.testmod(fastsig) == (0, 4)
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="not in the repository")
+def test_every_signal_is_in_the_reference(fastsig):
+    text = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
+    named = re.findall(r"autodata:: (\w+)", text)
+    assert sorted(named) == importlib.import_module("fastsig.signals").__all__
 
 
 @pytest.mark.parametrize("page", ALL, ids=titled)
