@@ -14,6 +14,9 @@ PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
 ]
 ALL = [*PAGES, *(path for path in sorted(ROOT.glob("*.md")) if path not in PAGES)]
+in_repository = pytest.mark.skipif(
+    not (ROOT / "docs").exists(), reason="a source distribution has no docs"
+)
 
 
 def titled(path):
@@ -41,13 +44,14 @@ def test_docstring(fastsig):
     assert doctest.testmod(fastsig) == (0, 4)
 
 
-@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="not in the repository")
+@in_repository
 def test_every_signal_is_in_the_reference(fastsig):
     text = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
     named = re.findall(r"autodata:: (\w+)", text)
     assert sorted(named) == importlib.import_module("fastsig.signals").__all__
 
 
+@in_repository
 @pytest.mark.parametrize("page", ALL, ids=titled)
 def test_links(page):
     """Sphinx checks those between the pages of docs; this the rest of them, too."""
@@ -63,7 +67,7 @@ def test_links(page):
             assert anchor in anchors, link
 
 
-@pytest.mark.skipif(not (ROOT / "Makefile").exists(), reason="not in the repository")
+@in_repository
 def test_every_make_target_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in ALL:

@@ -11,8 +11,8 @@ Where Celery is installed, importing this module makes Celery send these signals
 signals like any other, for any framework to send.
 
 Every receiver also gets ``signal`` and ``sender``.  A receiver names the arguments that it wants,
-or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments with a star came later
-than the signal or are not part of its ``providing_args``.
+or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments with a star
+came later than the signal or are not part of its ``providing_args``.
 
 TASKS, in the process that publishes (sender: the task's name)::
 
