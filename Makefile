@@ -8,7 +8,7 @@ SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 SOAK = tests/test_interruptions.py tests/test_scenarios.py
 
 .PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
-	bench bench-quick guard sanitize coverage fuzz growth clean
+	bench bench-quick docs guard sanitize coverage fuzz growth clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m fastsig demo
@@ -39,7 +39,15 @@ lint: $(VENV)/linters
 	$(BIN)/validate-pyproject pyproject.toml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.readthedocs .readthedocs.yaml
 	$(BIN)/zizmor --offline --persona pedantic --quiet .github
+
+# The documentation, into build/docs; its reference can be taken from either core.
+SPHINX = $(BIN)/python -m sphinx -W --keep-going -n -q -E -d build/doctrees docs
+docs: $(VENV)/documenters
+	rm -rf build/docs
+	FASTSIG_REQUIRE_EXTENSIONS= FASTSIG_NO_EXTENSIONS=1 $(SPHINX) build/docs -b dummy
+	FASTSIG_NO_EXTENSIONS= FASTSIG_REQUIRE_EXTENSIONS=1 $(SPHINX) build/docs
 
 # For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
 # one of them.
@@ -143,6 +151,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/linters: $(VENV)/built
 	$(BIN)/python -m pip install --quiet --group lint
+	touch $@
+
+$(VENV)/documenters: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 $(VENV)/builders: $(VENV)/built

@@ -5,7 +5,7 @@ refers to those.  Importing `fastsig.signals` calls it where Celery is installed
 ``FASTSIG_CELERY=0`` is set.
 
 Code that got hold of a Celery signal before keeps it: that object then hands everything on to the
-signal that took its place (`Replaced`).  Both have one and the same list of receivers, the old
+signal that took its place.  Both have one and the same list of receivers, the old
 one: so also a list, or a bound ``send``, that was taken from the old signal earlier stays right.
 """
 

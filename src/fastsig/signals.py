@@ -1,4 +1,4 @@
-"""The signals of Celery: import them from here instead of from ``celery.signals``.
+"""The signals of Celery: import them from here instead of from ``celery.signals``::
 
     from fastsig.signals import task_prerun
 
@@ -11,21 +11,24 @@ Where Celery is installed, importing this module makes Celery send these signals
 signals like any other, for any framework to send.
 
 Every receiver also gets ``signal`` and ``sender``.  A receiver names the arguments that it wants,
-or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments marked * came
-later than the signal or are not part of its ``providing_args``.
+or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments with a star
+came later than the signal or are not part of its ``providing_args``.
 
-TASKS, in the process that publishes (sender: the task's name)
+TASKS, in the process that publishes (sender: the task's name)::
+
     before_task_publish     body, exchange, routing_key, headers, properties, declare,
                             retry_policy; receivers may change them in place
     after_task_publish      body, exchange, routing_key, headers*
     task_sent               task_id, task (its name), args, kwargs, eta, taskset; deprecated
 
-TASKS, in the worker's main process (sender: the consumer)
+TASKS, in the worker's main process (sender: the consumer)::
+
     task_received           request
     task_rejected           message, exc
     task_unknown            message, exc, name, id
 
-TASKS, in the process that runs them (sender: the task)
+TASKS, in the process that runs them (sender: the task)::
+
     task_prerun             task_id, task, args, kwargs
     task_postrun            task_id, task, args, kwargs, retval, state*
     task_success            result, runtime*
@@ -34,7 +37,8 @@ TASKS, in the process that runs them (sender: the task)
     task_internal_error     task_id, args, kwargs, request, exception, traceback, einfo
     task_revoked            request, terminated, signum, expired; in the main process
 
-WORKER, in its main process
+WORKER, in its main process::
+
     celeryd_init            instance, conf, options     sender: the worker's host name
     celeryd_after_setup     instance, conf              sender: the worker's host name
     import_modules          -                           sender: the app; in every process
@@ -45,16 +49,19 @@ WORKER, in its main process
     worker_shutting_down    sig*, how*, exitcode*       sender: the worker's host name
     worker_shutdown         -                           sender: the worker
 
-WORKER, in each process of its pool (sender: the worker's host name)
+WORKER, in each process of its pool (sender: the worker's host name)::
+
     worker_process_init     -
     worker_process_shutdown pid*, exitcode*
 
-LOGGING, in every process that sets it up (sender: None)
+LOGGING, in every process that sets it up (sender: None)::
+
     setup_logging           loglevel, logfile, format, colorize
     after_setup_logger      logger, loglevel, logfile, format, colorize
     after_setup_task_logger logger, loglevel, logfile, format, colorize
 
-BEAT, EVENTLET, COMMANDS
+BEAT, EVENTLET, COMMANDS::
+
     beat_init               -                           sender: the beat service
     beat_embedded_init      -                           sender: the beat service
     eventlet_pool_started, eventlet_pool_preshutdown, eventlet_pool_postshutdown

@@ -1,0 +1,76 @@
+"""What the README, the documentation and the docstrings show: it runs, and it is there."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
+]
+ALL = [*PAGES, *(path for path in sorted(ROOT.glob("*.md")) if path not in PAGES)]
+in_repository = pytest.mark.skipif(
+    not (ROOT / "docs").exists(), reason="a source distribution has no docs"
+)
+
+
+def titled(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")], ids=titled
+)
+def test_examples(page, environment, tmp_path):
+    pytest.importorskip("celery")
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("examples.py"), page],
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_docstring(fastsig):
+    assert doctest.testmod(fastsig) == (0, 4)
+
+
+@in_repository
+def test_every_signal_is_in_the_reference(fastsig):
+    text = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
+    named = re.findall(r"autodata:: (\w+)", text)
+    assert sorted(named) == importlib.import_module("fastsig.signals").__all__
+
+
+@in_repository
+@pytest.mark.parametrize("page", ALL, ids=titled)
+def test_links(page):
+    """Sphinx checks those between the pages of docs; this the rest of them, too."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        if target.startswith(("http:", "https:")):
+            continue
+        path = page.parent / target if target else page
+        assert path.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
+            assert anchor in anchors, link
+
+
+@in_repository
+def test_every_make_target_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in ALL:
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"(?:`|^ {4})make ([a-z-]+)", text, re.MULTILINE)
+        assert set(named) <= targets, page
