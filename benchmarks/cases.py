@@ -22,30 +22,18 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
-import measure
-from measure import Action, Prepare
+import costs
+from costs import Action, Prepare
 from receivers import NAMED, TRIMMED, alike, receivers
+
+from fastsig import _bench as bench
+from fastsig import _measure as measure
+from fastsig._bench import KEYWORDS, OTHERS, SENT, Task, connected
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".cache" / "benchmarks"
 """A folder that git ignores."""
 
-
-class Task:
-    """A sender, as the task is for `task_prerun`."""
-
-
-TASK = Task()
-SENT = {
-    "sender": TASK,
-    "task_id": "5f0e2cbd-35b1-4b5e-a1c4-d2a6c8b1f0a7",
-    "task": TASK,
-    "args": (2, 3),
-    "kwargs": {},
-}
-
-OTHERS = "task_id=task_id, task=task, args=args, kwargs=kwargs"
-KEYWORDS = f"sender=sender, {OTHERS}"
 POSITIONAL = f"sender, {OTHERS}"
 MAPPING = "**mapping"
 
@@ -53,17 +41,12 @@ MAPPING = "**mapping"
 
 
 class Contender:
-    """A library as it is used: how to make a signal, connect, disconnect and send.
-
-    This is one whose signals have methods of these names, as Celery's do.
-    """
+    """What the cases have to know of a library, beside how it is used (`fastsig._bench`)."""
 
     refuses: frozenset[str] = frozenset({TRIMMED})
     """The shapes of receiver that it cannot call."""
-    results = True
-    """Whether the call that sends is an expression whose value has an item for each receiver."""
     flexible = True
-    """Whether there are several ways to write that call."""
+    """Whether there are several ways to write the call that sends."""
     senders: tuple[type, ...] = (Task, str)
     """The types of sender that one can connect to."""
     weak = True
@@ -71,31 +54,16 @@ class Contender:
     most = 1_000
     """So many connections it makes in a reasonable time: for some this is quadratic."""
 
-    def __init__(self, name: str, signal: Callable[[], Any]) -> None:
-        self.name = name
-        self.signal = signal
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def connect(self, signal: Any) -> Callable[..., Any]:
-        """Return what connects a receiver to `signal`."""
-        return signal.connect
-
     def disconnect(self, signal: Any) -> Callable[..., Any]:
         """Return what disconnects a receiver from `signal`."""
         return signal.disconnect
 
-    def names(self, signal: Any) -> dict[str, Any]:
-        """Return what the statement needs to have, beside the arguments."""
-        return {"send": signal.send}
-
-    def statement(self, arguments: str, shape: str) -> str:
+    def call(self, arguments: str, shape: str) -> str:
         """Return the source of the call that sends to receivers of a shape."""
-        return f"send({arguments})"
+        return self.statement(arguments)
 
 
-class Fastsig(Contender):
+class Fastsig(Contender, bench.Contender):
     """fastsig, on one of its cores."""
 
     refuses = frozenset()
@@ -124,53 +92,37 @@ def core_switches(compiled: bool) -> dict[str, str]:
     }
 
 
-class Yardstick(Contender):
-    """No library: the receivers are called with what those of a signal get, signal and all."""
+class Loop(Contender, bench.Loop):
+    """The loop that one would write by hand: no library."""
 
     refuses = frozenset()
-    results = False
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, list)
-
-    def connect(self, signal: list[Any]) -> Callable[..., Any]:
-        return signal.append
+    def call(self, arguments: str, shape: str) -> str:
+        return f"responses = []\n{bench.loop(passed(arguments, shape))}"
 
 
 def passed(arguments: str, shape: str) -> str:
-    """Return the source of the arguments that a receiver gets."""
+    """Return the source of the arguments that a receiver gets, signal and all."""
     return "task_id=task_id, task=task" if shape == TRIMMED else f"{arguments}, signal=signal"
 
 
-class Loop(Yardstick):
-    """The loop that one would write by hand, to have the same result."""
-
-    def names(self, signal: list[Any]) -> dict[str, Any]:
-        return {"signal": signal, "receivers": signal}
-
-    def statement(self, arguments: str, shape: str) -> str:
-        return (
-            "responses = []\n"
-            "for receiver in receivers:\n"
-            f"    responses.append((receiver, receiver({passed(arguments, shape)})))"
-        )
-
-
-class Floor(Yardstick):
+class Floor(Contender, bench.Loop):
     """C that calls the receivers and does nothing else."""
+
+    refuses = frozenset()
 
     def names(self, signal: list[Any]) -> dict[str, Any]:
         return {"signal": signal, "send": floor().Floor(signal).send}
 
-    def statement(self, arguments: str, shape: str) -> str:
+    def call(self, arguments: str, shape: str) -> str:
         return f"send({passed(arguments, shape)})"
 
 
-class Empty(Yardstick):
+class Empty(Floor):
     """The floor without receivers: C that takes the arguments of a send and does nothing."""
 
     def names(self, signal: list[Any]) -> dict[str, Any]:
-        return {"send": floor().Floor(()).empty}
+        return {"signal": signal, "send": floor().Floor(()).empty}
 
 
 @cache
@@ -193,7 +145,7 @@ def floor() -> ModuleType:
 
 PURE = Fastsig("fastsig, pure Python", compiled=False)
 FASTSIG = Fastsig("fastsig", compiled=True)  # the last, so that `import fastsig` finds this one
-LOOP = Loop("hand-written loop")
+LOOP = Loop()
 FLOOR = Floor("floor")
 EMPTY = Empty("floor")
 
@@ -230,7 +182,7 @@ class Case(NamedTuple):
 def sending(contender: Contender, shape: str, count: int, arguments: str = KEYWORDS) -> Case:
     """Return the case of a send to so many receivers of a shape."""
     reached = receivers(shape, count)
-    statement = contender.statement(arguments, shape)
+    statement = contender.call(arguments, shape)
     return _case(contender, lambda: connected(contender, reached), statement, reached)
 
 
@@ -270,7 +222,7 @@ def sending_to_one(contender: Contender, count: int, kind: type, known: bool = T
     return _case(
         contender,
         signal,
-        contender.statement(KEYWORDS, NAMED),
+        contender.call(KEYWORDS, NAMED),
         everyone[place : place + 1],
         sender=f"tasks.number_{place}" if kind is str else senders[place],
         senders=senders,
@@ -318,13 +270,6 @@ def each(action: Callable[[Any], object], things: Iterable[Any]) -> None:
     """Do `action` with each of the `things`."""
     for thing in things:
         action(thing)
-
-
-def connected(contender: Contender, things: Iterable[Any]) -> Any:
-    """Return a new signal with these receivers."""
-    signal = contender.signal()
-    each(contender.connect(signal), things)
-    return signal
 
 
 def connecting(contender: Contender, things: list[Any]) -> Prepare:
@@ -381,10 +326,10 @@ def memory(contender: Contender, number: int = 1_000) -> float:
         each(contender.connect(signal), things[1:])
         send()
 
-    return measure.memory(action) / (number - 1)
+    return costs.memory(action) / (number - 1)
 
 
 def _send(contender: Contender, signal: Any) -> Callable[[], Any]:
     """Return a function that sends."""
     names = {**SENT, **contender.names(signal)}
-    return measure.function(contender.statement(KEYWORDS, NAMED), names)
+    return measure.function(contender.call(KEYWORDS, NAMED), names)

@@ -17,10 +17,13 @@ from typing import Any
 
 import cases
 from cases import FASTSIG, KEYWORDS, LOOP, MAPPING, POSITIONAL, PURE, Contender, Task
-from measure import Prepare, combined, prepared_run, races
+from costs import Prepare, prepared_run
 from peers import CELERY, LIBRARIES
-from receivers import COUNTS, NAMED, RAISES, SHAPES, TRIMMED, alike
+from receivers import NAMED, RAISES, SHAPES, TRIMMED, alike
 from worker import DISPATCHERS, WORK, worker
+
+from fastsig._bench import COUNTS
+from fastsig._measure import combined, races
 
 Row = dict[str, Any]
 

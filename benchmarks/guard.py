@@ -12,8 +12,10 @@ import sys
 
 import cases
 from cases import EMPTY, FASTSIG, LOOP, PURE, Contender, Task
-from measure import Run, prepared_run, races
+from costs import prepared_run
 from receivers import NAMED, alike
+
+from fastsig._measure import Run, races
 
 SECONDS = 1.5
 """How long each comparison takes, about."""

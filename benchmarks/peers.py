@@ -1,4 +1,4 @@
-"""The other signal libraries, as they would really be used."""
+"""The other signal libraries: what they can do; how they are used is in `fastsig._bench`."""
 
 from __future__ import annotations
 
@@ -6,116 +6,69 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import blinker
-import celery.utils.dispatch.signal
-import django.dispatch
-import psygnal
-import pyee
-from cases import FASTSIG, PURE, Contender, Task
-from pydispatch import dispatcher
+from cases import FASTSIG, PURE, Contender, Task, bench
 from receivers import RAISES, TRIMMED
 
-EVENT = "task_prerun"
+
+class Celery(Contender, bench.Celery):
+    pass
 
 
-class Django(Contender):
-    """Its `send`, which lets exceptions out; to go on after them there is `send_robust`."""
-
+class Django(Contender, bench.Django):
     senders = (Task,)  # it knows a str by its id, so it is not always found again
 
     def names(self, signal: Any) -> dict[str, Any]:
-        return {"send": signal.send, "send_robust": signal.send_robust}
+        return {**super().names(signal), "send_robust": signal.send_robust}
 
-    def statement(self, arguments: str, shape: str) -> str:
-        method = "send_robust" if shape == RAISES else "send"
-        return f"{method}({arguments})"
+    def call(self, arguments: str, shape: str) -> str:
+        call = super().call(arguments, shape)
+        return call.replace("send", "send_robust", 1) if shape == RAISES else call
 
 
-class Blinker(Contender):
-    """It passes the sender by position, sends to a set, and lets exceptions out."""
-
+class Blinker(Contender, bench.Blinker):
     refuses = frozenset({"**kwargs", TRIMMED, RAISES})
     flexible = False
     most = 100_000
 
-    def statement(self, arguments: str, shape: str) -> str:
-        return "send(sender, task_id=task_id, task=task, args=args, kwargs=kwargs)"
 
-
-class PyDispatcher(Contender):
-    """One function sends all signals; it trims arguments, and lets exceptions out."""
-
+class PyDispatcher(Contender, bench.PyDispatcher):
     refuses = frozenset({RAISES})
     flexible = False
     senders = (Task,)
 
-    def connect(self, signal: Any) -> Callable[..., Any]:
-        return partial(dispatcher.connect, signal=signal)
-
     def disconnect(self, signal: Any) -> Callable[..., Any]:
-        return partial(dispatcher.disconnect, signal=signal)
-
-    def names(self, signal: Any) -> dict[str, Any]:
-        return {"send": dispatcher.send, "signal": signal}
-
-    def statement(self, arguments: str, shape: str) -> str:
-        return "send(signal, sender, task_id=task_id, task=task, args=args, kwargs=kwargs)"
+        return partial(self.dispatcher.disconnect, signal=signal)
 
 
-class Psygnal(Contender):
-    """It passes as many arguments as fit, by position; no results, no senders."""
-
+class Psygnal(Contender, bench.Psygnal):
     refuses = frozenset({TRIMMED, RAISES})
-    results = False
     flexible = False
     weak = False
     senders = ()
 
-    def __init__(self, name: str, method: str) -> None:
-        super().__init__(name, lambda: psygnal.SignalInstance((object,) * 5))
-        self.method = method
 
-    def names(self, signal: Any) -> dict[str, Any]:
-        return {"emit": getattr(signal, self.method), "signal": signal}
-
-    def statement(self, arguments: str, shape: str) -> str:
-        return "emit(sender, task_id, task, args, kwargs)"
-
-
-class Pyee(Contender):
-    """No results, no senders (other than the name of the event), and exceptions get out."""
-
+class Pyee(Contender, bench.Pyee):
     refuses = frozenset({TRIMMED, RAISES})
-    results = False
     flexible = False
     weak = False
     senders = ()
     most = 100_000
 
-    def connect(self, signal: Any) -> Callable[..., Any]:
-        return partial(signal.add_listener, EVENT)
-
     def disconnect(self, signal: Any) -> Callable[..., Any]:
-        return partial(signal.remove_listener, EVENT)
-
-    def names(self, signal: Any) -> dict[str, Any]:
-        return {"emit": signal.emit}
-
-    def statement(self, arguments: str, shape: str) -> str:
-        return f"emit({EVENT!r}, {arguments})"
+        return partial(signal.remove_listener, self.event)
 
 
-CELERY = Contender("Celery", celery.utils.dispatch.signal.Signal)
+CELERY = Celery()
 
 PEERS = [
     CELERY,
-    Django("Django", django.dispatch.Signal),
-    Django("Django, use_caching", lambda: django.dispatch.Signal(use_caching=True)),
-    Blinker("blinker", blinker.Signal),
-    PyDispatcher("PyDispatcher", object),
-    Psygnal("psygnal emit", "emit"),
+    Django(),
+    Django("Django, use_caching", use_caching=True),
+    Blinker(),
+    PyDispatcher(),
+    Psygnal("psygnal emit"),
     Psygnal("psygnal emit_fast", "emit_fast"),
-    Pyee("pyee", pyee.EventEmitter),
+    Pyee(),
 ]
 
 LIBRARIES = [FASTSIG, PURE, *PEERS]

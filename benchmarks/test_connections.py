@@ -12,7 +12,7 @@ from typing import Any
 import cases
 import pytest
 from cases import FASTSIG, PURE, Contender
-from measure import Prepare
+from costs import Prepare
 from peers import CELERY, LIBRARIES
 from receivers import alike
 

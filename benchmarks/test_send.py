@@ -11,7 +11,9 @@ import cases
 import pytest
 from cases import KEYWORDS, LOOP, MAPPING, POSITIONAL, Contender
 from peers import LIBRARIES
-from receivers import COUNTS, NAMED, RAISES, SHAPES, TRIMMED
+from receivers import NAMED, RAISES, SHAPES, TRIMMED
+
+from fastsig._bench import COUNTS
 
 pytestmark = pytest.mark.benchmark(max_time=0.1, min_rounds=20, disable_gc=True)
 

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import process_time_ns
 
-import measure
 from celery import Celery, signals
 from celery.app import trace
 from receivers import NAMED, receivers
+
+from fastsig import _measure as measure
 
 WORK = RUN, PUBLISH = "run", "publish"
 DISPATCHERS = ("celery", "fastsig")

@@ -33,6 +33,22 @@ def test_signatures(Signal, signal, name):
     )
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_names_of_the_methods(Signal, signal, name):
+    for method in (getattr(Signal, name), getattr(signal, name)):
+        assert callable(method)
+        assert inspect.isroutine(method)
+        assert method.__name__ == name.removesuffix("_robust")  # `send` by another name
+        assert method.__qualname__.endswith(f".{method.__name__}")
+        assert method.__doc__ == getattr(Signal, name).__doc__
+    assert getattr(signal, name).__self__ is signal
+
+
+def test_names_of_the_class(Signal):
+    assert (Signal.__module__, Signal.__qualname__) == ("fastsig.signal", "Signal")
+    assert Signal.__doc__.startswith("A signal: receivers connect to it")
+
+
 def test_signature_of_the_class(Signal):
     assert shape(Signal) == "(providing_args=None, use_caching=False, name=None)"
 
@@ -61,8 +77,9 @@ def test_help(Signal):
 
 
 def test_what_is_pickled_by_name(fastsig, Signal):
-    for thing in (Signal, Signal.connect, Signal.send, Signal.send_robust, fastsig.receiver):
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+    methods = [getattr(Signal, name) for name in METHODS]
+    for thing in (Signal, fastsig.receiver, *methods):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             assert pickle.loads(pickle.dumps(thing, protocol)) is thing
     assert copy.deepcopy(Signal) is Signal
 
@@ -73,6 +90,24 @@ def test_a_signal_is_not_pickled_or_copied(signal):
     for make_another in (copy.copy, copy.deepcopy, *pickling):
         with pytest.raises(TypeError, match="cannot pickle 'Signal' object"):
             make_another(signal)
+    for pickled in pickling:
+        for name in METHODS:
+            with pytest.raises(TypeError, match="cannot pickle 'Signal' object"):
+                pickled(getattr(signal, name))
+
+
+def test_a_signal_of_a_module_is_not_pickled_either(run):
+    """Its name does not tell where it is; Celery's own class cannot be pickled."""
+    run("""
+        import pickle
+        from fastsig.signals import task_sent
+        try:
+            pickle.dumps(task_sent)
+        except TypeError as error:
+            assert "cannot pickle" in str(error), error
+        else:
+            raise AssertionError("it was pickled")
+    """)
 
 
 def test_a_subclass_may_be_pickled(Signal):

@@ -1,8 +1,9 @@
-"""``python -m fastsig`` tells what is installed; ``python -m fastsig demo`` shows it at work."""
+"""``python -m fastsig`` tells what is installed, shows it at work, and measures it."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 
@@ -39,10 +40,17 @@ def dispatch() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m fastsig", description=__doc__)
-    parser.add_argument(
-        "command", nargs="?", choices=["info", "demo"], default="info", help="default: %(default)s"
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("info", help="what is installed (this is what it does without a command)")
+    commands.add_parser("demo", help="a real Celery worker, and every signal as it arrives")
+    bench = commands.add_parser(
+        "bench", help="what a send costs on this machine, beside other libraries"
     )
-    if parser.parse_args(arguments).command == "demo":
+    bench.add_argument(
+        "--seconds", type=float, default=9.0, help="how long to measure (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    if options.command == "demo":
         try:
             import celery  # noqa: F401
         except ModuleNotFoundError as error:
@@ -56,7 +64,21 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"fastsig  {fastsig.__version__}")
     print(f"python   {platform.python_implementation()} {platform.python_version()}")
     print(f"core     {core()}")
+    if options.command == "bench":
+        return _bench(options.seconds)
     print(f"celery   {dispatch()}")
+    return 0
+
+
+def _bench(seconds: float) -> int:
+    print(f"machine  {platform.platform()}, {os.cpu_count()} processors\n", flush=True)
+    try:
+        from fastsig._bench import bench
+
+        bench(seconds)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

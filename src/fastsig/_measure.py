@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import gc
 import sys
-import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from statistics import median
 from textwrap import indent
-from time import perf_counter_ns, process_time_ns
+from time import perf_counter_ns
 from types import CodeType
 from typing import Any
 
 Run = Callable[[int], int]
-Action = Callable[[], object]
-Prepare = Callable[[], Action]
 
 SLICE = 250_000
 """How many nanoseconds a slice takes at least: many calls, and yet seldom interrupted."""
@@ -34,7 +31,8 @@ PASSES = 5
 
 def function(statement: str, names: dict[str, Any]) -> Callable[[], Any]:
     """Return a function whose body is `statement`, which finds its `names` as local variables."""
-    return _compiled("call", [], statement, names)
+    call: Callable[[], Any] = _compiled("call", [], statement, names)
+    return call
 
 
 def run(statement: str, names: dict[str, Any], clock: Callable[[], int] = perf_counter_ns) -> Run:
@@ -48,24 +46,7 @@ def run(statement: str, names: dict[str, Any], clock: Callable[[], int] = perf_c
         f"{indent(statement, '    ')}\n"
         "return clock() - start"
     )
-    return _compiled("run", ["count"], body, {"clock": clock, "repeat": repeat, **names})
-
-
-def prepared_run(prepare: Prepare) -> Run:
-    """Return a run of what `prepare` returns, anew each time; only that action is timed.
-
-    Such actions take long, and so are interrupted: what counts is processor time.
-    """
-
-    def run(count: int) -> int:
-        taken = 0
-        for _ in range(count):
-            action = prepare()
-            start = process_time_ns()
-            action()
-            taken += process_time_ns() - start
-        return taken
-
+    run: Run = _compiled("run", ["count"], body, {"clock": clock, "repeat": repeat, **names})
     return run
 
 
@@ -79,7 +60,14 @@ def _compiled(name: str, parameters: list[str], body: str, names: dict[str, Any]
 def races(
     races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
 ) -> list[dict[str, float]]:
-    """Return the nanoseconds that the runs of each race take for one go.
+    """Return the nanoseconds that the runs of each race take for one go; see `rounds`."""
+    return [combined(its_rounds) for its_rounds in rounds(races, seconds, a_slice)]
+
+
+def rounds(
+    races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
+) -> list[list[dict[str, float]]]:
+    """Return the nanoseconds for one go in each round of each race.
 
     Arguments:
         races: What is compared, by name.
@@ -92,11 +80,11 @@ def races(
         for _ in range(PASSES):
             for i, race in enumerate(races):
                 rounds[i] += _race(race, counts[i], seconds / PASSES)
-    return [combined(its_rounds) for its_rounds in rounds]
+    return rounds
 
 
 def _race(race: dict[str, Run], counts: dict[str, int], seconds: float) -> list[dict[str, float]]:
-    rounds = []
+    rounds: list[dict[str, float]] = []
     order = list(race)
     deadline = perf_counter_ns() + seconds * 1e9
     while not rounds or perf_counter_ns() < deadline:
@@ -136,19 +124,7 @@ def no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def memory(action: Action) -> int:
-    """Return how many more bytes are allocated after `action` than before."""
-    gc.collect()
-    tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    action()
-    gc.collect()
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return after - before
-
-
-def verify(action: Action, receivers: Iterable[Any], times: int = 1) -> None:
+def verify(action: Callable[[], object], receivers: Iterable[Any], times: int = 1) -> None:
     """Check that `action` calls each of the receivers, and each of them so many times.
 
     It looks at what Python runs, so it holds for whatever way a receiver is called in.
