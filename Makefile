@@ -114,14 +114,18 @@ sanitize: $(VENV)/built
 		-k "$(REUSE)"
 
 # Lines and branches of both cores; the tests run file by file, for a traced core does not always
-# survive to be imported often.
+# survive to be imported often.  Interruptions are at traced lines: of a traced core, also where
+# nothing can interrupt the one that is shipped.
+COVERAGE_TESTS = $(filter-out $(addprefix tests/test_,interruptions.py scenarios.py),$(CORE_TESTS))
 coverage: $(VENV)/built
 	$(BIN)/python -m pip install --quiet --group coverage
-	for file in $(CORE_TESTS); do \
+	rm -f build/coverage/data*
+	for file in $(COVERAGE_TESTS); do \
 		$(VARIANT) coverage coverage run --parallel-mode -m pytest -q -k "$(REUSE)" $$file \
 			|| exit 1; \
 	done
-	cd build/coverage && ../../$(BIN)/coverage combine --rcfile ../../pyproject.toml -q .
+	cd build/coverage && ../../$(BIN)/coverage combine --rcfile ../../pyproject.toml \
+		--data-file data -q .
 	PYTHONPATH=build/coverage $(BIN)/coverage report
 	$(BIN)/python tests/branches.py build/coverage/data
 
