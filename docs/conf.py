@@ -20,7 +20,6 @@ myst_heading_anchors = 3
 # In the docstrings, `this` is a reference where there is such a thing, and code where there is not.
 default_role = "py:obj"
 nitpick_ignore_regex = [
-    ("py:class", "The live table"),  # what napoleon takes for the type of `receivers`
     ("py:.*", r"[a-z_]+"),
     ("py:.*", r"(billiard|celery|collections|logging|typing)\..*|_\w+|Any|Callable|Hashable"),
     ("py:.*", r"Iterable|Unpack|fastsig\.signal\._.*|fastsig\._core\..*|fastsig\._pure\..*"),

@@ -290,7 +290,7 @@ cdef class Dispatcher:
 
     @property
     def receivers(self):
-        """The live table: a list of ``((receiver key, sender key), reference)``.
+        """The live table, a list of ``((receiver key, sender key), reference)``.
 
         Change it as you like, or assign another list: the next `send` honours it.
         """
@@ -506,6 +506,7 @@ cdef class Dispatcher:
         if dead(entry[1]):
             fs_add(self.version.number)
             return False
+        self.index = None  # until the table is without the entry, too
         held = keys[1] in self.senders  # and by no other connection
         if held:
             number, edits, others = fs_load(self.version.number), self.edits, -1
@@ -519,8 +520,6 @@ cdef class Dispatcher:
                 held = False
         # What may be freed here lives until all is done: it may be the last of a receiver.
         table, _entries = self.table, self.entries
-        if not self.watched:
-            self.index = None
         with cython.critical_section(table):
             entries = table if isinstance(table, list) else list(table)
             for place in range(PyList_GET_SIZE(entries)):
@@ -530,8 +529,8 @@ cdef class Dispatcher:
                     else:
                         del table[place]
                     break
-        if index is not self.index or len(index) != len(table):
-            self.index = None
+        unchanged = self.watched and self.index is None and len(index) == len(table)
+        self.index = index if unchanged else None
         _old = self.senders.pop(keys[1], None) if held else None
         self.entries = None  # which would keep the receiver alive
         self.edited()

@@ -164,7 +164,7 @@ class Dispatcher:
 
     @property
     def receivers(self) -> Any:
-        """The live table: a list of ``((receiver key, sender key), reference)``.
+        """The live table, a list of ``((receiver key, sender key), reference)``.
 
         Change it as you like, or assign another list: the next `send` honours it.
         """
