@@ -54,6 +54,22 @@ class TestReceivers:
         assert signal.send(None) == []
         assert signal.receivers == []
 
+    def test_dying_during_a_send(self, signal, collect, shape):
+        kept = [make(shape)]
+
+        @signal.connect
+        def first(**kwargs):
+            kept.clear()
+            collect()
+
+        signal.connect(kept[0][0])
+        signal.send(None)
+        kept.append(make(shape))
+        signal.connect(kept[0][0])
+        assert signal.send(None) == [(first, None)]
+        assert signal.has_listeners()
+        assert len(signal.receivers) == 1
+
     def test_strong_if_asked(self, signal, collect, shape):
         receiver, owner = make(shape)
         signal.connect(receiver, weak=False)
