@@ -301,6 +301,41 @@ class TestKeys:
         signal.connect(first)
         assert len(signal.send(None)) == 1
 
+    @pytest.mark.parametrize("own_table", [True, False])
+    @pytest.mark.parametrize("change", [list.copy, lambda table: table.reverse()])
+    def test_comparing_connects_the_same(self, request, core, signal, own_table, change):
+        if core == "pure" and not (own_table and change is list.copy):
+            request.applymarker(
+                pytest.mark.xfail(reason="the pure core connects it twice", raises=AssertionError)
+            )
+
+        class Named:
+            def __init__(self, name):
+                self.name = name
+
+            def __hash__(self):
+                return 1
+
+            def __eq__(self, other):
+                if actions:
+                    actions.pop()()
+                return self.name == other.name
+
+        if not own_table:
+            signal.receivers = []
+        actions = []
+        signal.connect(first, dispatch_uid=Named("first"))
+        signal.send(None)
+
+        def action():
+            change(signal.receivers)
+            signal.connect(last, dispatch_uid=Named("last"))
+
+        actions.append(action)
+        signal.connect(last, dispatch_uid=Named("last"))
+        assert not actions
+        assert signal.send(None) == [(first, 1), (last, "last")]
+
     @pytest.mark.parametrize("name", ["__hash__", "__eq__", "__bool__"])
     def test_that_raises(self, signal, name):
         kind = raising(name)
