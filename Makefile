@@ -150,7 +150,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --group test --group integration
+	$(BIN)/python -m pip install --quiet --group test --group integration --group peers
 	touch $@
 
 $(VENV)/linters: $(VENV)/built

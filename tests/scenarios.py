@@ -283,6 +283,48 @@ def fork_among_threads(seconds):
     )
 
 
+def fork_in_the_middle_among_threads(seconds):
+    """A fork at each line of connect, send, disconnect and purge; the others are at the same."""
+    from test_interruptions import Interruption
+
+    signal, point = connected(), 0
+
+    def change(n):
+        listener, sender = Listener(), Sender()
+        signal.connect(listener.method, sender=sender)
+        signal.connect(listener, sender=n)
+        stable(signal, sender, {n: 1})
+        assert signal.disconnect(listener, sender=n)
+        del listener
+        stable(signal, n)
+
+    def fork():
+        counted["forks"] += 1
+        pids.append(os.fork())
+        if not pids[0]:
+            os_signals.alarm(10)
+            faulthandler.register(os_signals.SIGALRM, chain=True)
+
+    def fork_at_the_next():
+        nonlocal point
+        point += random.randrange(1, 20)
+        pids.clear()
+        with Interruption(point, fork):
+            change("forking")
+        if pids == [0]:
+            works(signal)
+            os._exit(0)
+        if pids:
+            waited_for(pids[0])
+        else:
+            counted["all points"] += 1
+            point = 0
+
+    pids = []
+    together(seconds, *(functools.partial(change, n) for n in ("a", "b", "c")), fork_at_the_next)
+    settled(signal)
+
+
 def fork_while_importing(seconds):
     """Another thread is about to import what the package needs the first time."""
     begun = threading.Event()

@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -303,6 +304,41 @@ class TestKeys:
         signal.connect(first)
         assert len(signal.send(None)) == 1
 
+    @pytest.mark.parametrize("own_table", [True, False])
+    @pytest.mark.parametrize("change", [list.copy, lambda table: table.reverse()])
+    def test_comparing_connects_the_same(self, request, core, signal, own_table, change):
+        if core == "pure" and not (own_table and change is list.copy):
+            request.applymarker(
+                pytest.mark.xfail(reason="the pure core connects it twice", raises=AssertionError)
+            )
+
+        class Named:
+            def __init__(self, name):
+                self.name = name
+
+            def __hash__(self):
+                return 1
+
+            def __eq__(self, other):
+                if actions:
+                    actions.pop()()
+                return self.name == other.name
+
+        if not own_table:
+            signal.receivers = []
+        actions = []
+        signal.connect(first, dispatch_uid=Named("first"))
+        signal.send(None)
+
+        def action():
+            change(signal.receivers)
+            signal.connect(last, dispatch_uid=Named("last"))
+
+        actions.append(action)
+        signal.connect(last, dispatch_uid=Named("last"))
+        assert not actions
+        assert signal.send(None) == [(first, 1), (last, "last")]
+
     @pytest.mark.parametrize("name", ["__hash__", "__eq__", "__bool__"])
     def test_that_raises(self, signal, name):
         kind = raising(name)
@@ -397,3 +433,204 @@ def test_a_dying_receiver_in_another_thread(signal):
     assert [reference() for reference in dead] == [None] * 3
     assert signal.send(None) == [(receiver, None)]
     assert len(signal.receivers) == 1
+
+
+class TestChanges:
+    """A receiver changes what comes after it, in the middle of the send."""
+
+    def sent_after(self, signal, change, receiver, **named):
+        """Return what `receiver` responds in the send that changes it, and in the next one."""
+        times = iter([change])
+        signal.connect(lambda **kwargs: next(times, lambda: None)(), weak=False)
+        signal.connect(receiver, weak=False)
+        signal.connect(last)
+        sends = [[response for _, response in signal.send(None, **named)] for _ in range(2)]
+        assert [responses[::2] for responses in sends] == [[None, "last"]] * 2
+        return [responses[1] for responses in sends]
+
+    @pytest.mark.parametrize("planned", [False, True])
+    def test_defaults(self, signal, planned):
+        def receiver(a=1, *, b=2, **kwargs):
+            return a, b
+
+        def change():
+            receiver.__defaults__ = (3,)
+            receiver.__kwdefaults__ = {"b": 4}
+
+        if planned:
+            signal.connect(receiver)
+            signal.send(None)
+            signal.disconnect(receiver)
+        assert self.sent_after(signal, change, receiver) == [(3, 4), (3, 4)]
+
+    def test_no_more_defaults(self, signal):
+        def receiver(sender, a=1, *, b=2):
+            return a, b
+
+        def change():
+            receiver.__defaults__ = receiver.__kwdefaults__ = None
+
+        for response in self.sent_after(signal, change, receiver):
+            assert type(response) is TypeError
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda signal: delattr(signal, "receivers"),
+            lambda signal: setattr(signal, "receivers", None),
+            lambda signal: setattr(signal, "receivers", ()),
+            lambda signal: [delattr(signal, name) for name in ("name", "providing_args")],
+            lambda signal: vars(signal).clear(),
+            lambda signal: signal.__init__(),
+        ],
+    )
+    def test_of_the_signal(self, Signal, signal, change):
+        times = iter([change])
+        signal.connect(lambda signal, **kwargs: next(times, id)(signal), weak=False)
+        signal.connect(last)
+        assert len(signal.send(None)) == 2
+        for _ in range(2):
+            with contextlib.suppress(AttributeError, TypeError):
+                signal.send(None)
+            with contextlib.suppress(AttributeError, TypeError):
+                signal.has_listeners()
+        signal.receivers = []
+        signal.connect(last)
+        assert signal.send(None) == [(last, "last")]
+
+
+class TestSubclasses:
+    def test_overriding(self, Signal):
+        seen = []
+
+        class Loud(Signal):
+            def connect(self, receiver, *args, **kwargs):
+                seen.append("connect")
+                return super().connect(receiver, *args, **kwargs)
+
+            def disconnect(self, *args, **kwargs):
+                seen.append("disconnect")
+                return super().disconnect(*args, **kwargs)
+
+            def send(self, sender, **named):
+                seen.append("send")
+                return super().send(sender, extra=1, **named)
+
+            def _failed(self, receiver, exception):
+                seen.append("failed")
+                raise exception
+
+        loud = Loud()
+
+        @loud.connect
+        def receiver(extra):
+            return 1 / (extra - 1)
+
+        with pytest.raises(ZeroDivisionError):
+            loud.send(None)
+        assert loud.disconnect(receiver)
+        assert seen == ["connect", "send", "failed", "disconnect"]
+        assert loud.receivers == []
+
+    def test_of_two_classes(self, Signal):
+        class Mixin:
+            def send(self, sender, **named):
+                return ["mixin", *super().send(sender, **named)]
+
+        class Mixed(Mixin, Signal):
+            __slots__ = ("more",)
+
+        mixed = Mixed()
+        mixed.more = 1
+        mixed.connect(first)
+        assert mixed.send(None) == ["mixin", (first, 1)]
+
+    def test_failure_that_is_none(self, Signal):
+        """What `_failed` returns is the response, whatever it is."""
+
+        class Quiet(Signal):
+            def _failed(self, receiver, exception):
+                return None
+
+        quiet = Quiet()
+        quiet.connect(self.test_overriding)
+        quiet.connect(last)
+        assert [response for _, response in quiet.send(None)] == [None, "last"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["connect", "disconnect", "has_listeners", "name", "providing_args", "receivers", "send"],
+)
+def test_every_attribute_is_patched(signal, name):
+    signal.connect(first)
+    before = getattr(signal, name)
+    with mock.patch.object(signal, name) as patched:
+        assert getattr(signal, name) is patched
+        with contextlib.suppress(TypeError):
+            signal.send(None)
+    assert getattr(signal, name) == before
+    assert signal.send(None) == [(first, 1)]
+    assert signal.has_listeners()
+    assert signal.disconnect(first)
+
+
+@pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
+def test_traced_by_what_uses_the_signal(signal, install):
+    busy, left = False, 0
+
+    def trace(frame, event, argument):
+        nonlocal busy, left
+        if not busy and left:  # what is changed at every line for ever is never up to date
+            busy = True
+            left -= 1
+            signal.connect(last, sender="traced")
+            assert "last" in [response for _, response in signal.send("traced", a=1)]
+            assert signal.disconnect(last, sender="traced")
+            busy = False
+        return trace
+
+    before = sys.gettrace() if install is sys.settrace else sys.getprofile()
+    signal.connect(first)
+    for events in (1, 10, 100):
+        left = events
+        install(trace)
+        try:
+            signal.connect(last)
+            sent = signal.send(None, a=1)
+            gone = signal.disconnect(last)
+        finally:
+            install(before)
+        assert sent == [(first, 1), (last, "last")]
+        assert gone
+    assert len(signal.receivers) == 1
+
+
+def test_frozen(signal):
+    """What the collector no longer looks at dies all the same."""
+
+    class Listener:
+        def method(self, **kwargs):
+            return "listener"
+
+    listener = Listener()
+    signal.connect(listener.method)
+    gc.freeze()
+    try:
+        assert len(signal.send(None)) == 1
+        del listener
+        gc.collect()
+        assert signal.send(None) == []
+        assert signal.receivers == []
+    finally:
+        gc.unfreeze()
+
+
+def test_weak_references_are_patched(signal):
+    """They were taken when the package was imported, so what is put in their place has no say."""
+    with mock.patch("weakref.ref", side_effect=Lost), mock.patch("weakref.WeakMethod", Lost):
+        signal.connect(first)
+        signal.connect(TestReceivers().test_base_exception)
+        assert signal.send(None) == [(first, 1)]
+        assert signal.disconnect(first)
+    assert signal.receivers == []

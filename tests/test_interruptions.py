@@ -162,16 +162,17 @@ def interruption(request):
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
 @pytest.mark.parametrize("state", STATES)
-def test_another_operation(Signal, interruption, state):
+def test_another_operation(core, Signal, interruption, state):
     """Two operations, one in the middle of the other: as if one came after the other."""
     points = 0
     stride = 1 if os.environ.get("FASTSIG_TEST_MINUTES") else 11  # the others are for the soak
     for first, second in itertools.product(OPERATIONS, repeat=2):
         expected = []
-        for order in ((first, second), (second, first)):
-            it = world(Signal, state)
-            results = {name: OPERATIONS[name](it) for name in order}
-            expected.append((results[first], results[second], seen(it)))
+        for order in ((0, 1), (1, 0)):
+            it, results = world(Signal, state), [None, None]
+            for which in order:
+                results[which] = OPERATIONS[(first, second)[which]](it)
+            expected.append((*results, seen(it)))
         for point in itertools.count(1 + points % stride, stride):
             it, results = world(Signal, state), []
             with interruption(point, lambda: results.append(OPERATIONS[second](it))) as context:
@@ -179,7 +180,8 @@ def test_another_operation(Signal, interruption, state):
             if not context.happened:
                 break
             points += 1
-            if first != second:
+            # The pure core may connect twice what is connected in the middle of connecting it.
+            if first != second or core == "compiled":
                 assert (result, results[0], seen(it)) in expected, (first, second, point)
     assert points > 100 or interruption is Collection
 

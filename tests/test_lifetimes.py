@@ -21,6 +21,10 @@ class Listener:
         return "called"
 
 
+class Sender:
+    pass
+
+
 def make(shape):
     """Return a receiver, and what keeps it alive."""
     if shape == "function":
@@ -48,6 +52,22 @@ class TestReceivers:
         assert dead() is None
         assert signal.send(None) == []
         assert signal.receivers == []
+
+    def test_dying_during_a_send(self, signal, collect, shape):
+        kept = [make(shape)]
+
+        @signal.connect
+        def first(**kwargs):
+            kept.clear()
+            collect()
+
+        signal.connect(kept[0][0])
+        signal.send(None)
+        kept.append(make(shape))
+        signal.connect(kept[0][0])
+        assert signal.send(None) == [(first, None)]
+        assert signal.has_listeners()
+        assert len(signal.receivers) == 1
 
     def test_strong_if_asked(self, signal, collect, shape):
         receiver, owner = make(shape)
@@ -159,6 +179,53 @@ def test_a_signal_dies_without_the_collector(Signal):
         assert dead() is None
     finally:
         gc.enable()
+
+
+class Unweak:
+    """A sender that cannot be weakly referenced, but what it holds can."""
+
+    __slots__ = ("held",)
+
+    def __init__(self):
+        self.held = Listener()
+
+
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
+@pytest.mark.parametrize("assigned", [False, True])
+def test_a_sender_that_is_kept_is_let_go_at_once(signal, assigned):
+    if assigned:
+        signal.receivers = []
+    listener, sender = Listener(), Unweak()
+    held = weakref.ref(sender.held)
+    signal.connect(listener, sender=sender)
+    signal.connect(listener.method, sender=sender)
+    signal.send(sender)
+    assert signal.disconnect(listener, sender=sender)
+    assert len(signal.send(sender)) == 1
+    assert signal.disconnect(listener.method, sender=sender)
+    del sender
+    assert held() is None
+
+
+@pytest.mark.skipif(not hasattr(sys, "getallocatedblocks"), reason="does not count blocks")
+def test_many_senders_die_together(signal):
+    """Their `id` are used no more, and nothing is left of them."""
+    listener = Listener()
+    signal.connect(listener)
+
+    def live():
+        senders = [Sender() for _ in range(1000)]
+        for sender in senders:
+            signal.connect(listener, sender=sender)
+        assert all(len(signal.send(sender)) == 2 for sender in senders)
+
+    signal.send(None)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    live()
+    assert len(signal.send(None)) == len(signal.receivers) == 1
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 500
 
 
 def test_a_signal_that_dies_while_it_sends(Signal):

@@ -21,6 +21,7 @@ SCENARIOS = [
     "fork_among_threads",
     "fork_while_importing",
     "fork_in_the_middle",
+    "fork_in_the_middle_among_threads",
 ]
 MINUTES = float(os.environ.get("FASTSIG_TEST_MINUTES", "0"))
 SECONDS = MINUTES * 60 / len(SCENARIOS) / 2 or 1.5
