@@ -511,7 +511,8 @@ cdef class Dispatcher:
         if held:
             number, edits, others = fs_load(self.version.number), self.edits, -1
             for (_, sender_key), _ in list(self.table):
-                others += sender_key == keys[1]
+                if sender_key == keys[1]:
+                    others += 1
                 if others > 0:
                     held = False
                     break
