@@ -108,13 +108,11 @@ def threads_share(seconds):
     """All connect and disconnect the same: it is never there twice."""
     signal = connected()
     shared = Listener()
-    # For the pure core one thread's connection may be there while another's is going.
-    most = 1 if compiled else 3
 
     def change():
         signal.connect(shared)
         counted["connections"] += 1
-        assert stable(signal).count("listener") <= most
+        assert stable(signal).count("listener") <= 1
         signal.disconnect(shared)
 
     together(seconds, change, change, change, lambda: stable(signal))

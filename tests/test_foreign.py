@@ -306,12 +306,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("own_table", [True, False])
     @pytest.mark.parametrize("change", [list.copy, lambda table: table.reverse()])
-    def test_comparing_connects_the_same(self, request, core, signal, own_table, change):
-        if core == "pure" and not (own_table and change is list.copy):
-            request.applymarker(
-                pytest.mark.xfail(reason="the pure core connects it twice", raises=AssertionError)
-            )
-
+    def test_comparing_connects_the_same(self, signal, own_table, change):
         class Named:
             def __init__(self, name):
                 self.name = name

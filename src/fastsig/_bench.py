@@ -129,7 +129,7 @@ class Django(Contender):
     module = distribution = "django"
 
     def __init__(self, name: str = "Django", **options: Any) -> None:
-        from django.dispatch import Signal  # type: ignore[import-untyped,unused-ignore]
+        from django.dispatch import Signal
 
         super().__init__(name, partial(Signal, **options))
 
@@ -155,7 +155,7 @@ class PyDispatcher(Contender):
     distribution = "pydispatcher"
 
     def __init__(self, name: str = "PyDispatcher") -> None:
-        from pydispatch import dispatcher  # type: ignore[import-untyped,unused-ignore]
+        from pydispatch import dispatcher
 
         super().__init__(name, object)
         self.dispatcher = dispatcher

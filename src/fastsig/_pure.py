@@ -11,9 +11,10 @@ that it saw, and is not used once there is another.  So no lock is ever held.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import compress
 from keyword import iskeyword
-from operator import is_, not_
+from operator import contains, is_, not_
 from types import FunctionType, MethodType
 from weakref import ReferenceType
 
@@ -327,52 +328,66 @@ class Dispatcher:
         stays = map(not_, map(gone.__contains__, map(id, table)))
         list.__setitem__(table, slice(None), compress(table, stays))
 
-    def _indexed(self) -> dict[Hashable, Entry]:
-        """Return the entries of the table by their keys."""
-        index = self._index
-        if (
-            index is None
-            or not self._watched
-            or index[0] is not self._version.outside
-            or len(index[1]) != len(self._table)
-        ):
-            outside = self._version.outside
-            index = outside, {}
+    def _indexed(self) -> tuple[object, dict[Hashable, Entry]]:
+        """Return the entries of the table by their keys, after the token of its outside changes."""
+        version = self._version
+        while True:
+            index = self._index
+            if (
+                index is not None
+                and self._watched
+                and index[0] is version.outside
+                and len(index[1]) == len(self._table)
+            ):
+                return index
+            state = version.state
+            index = version.outside, {}
             for entry in self._current().entries:
                 index[1].setdefault(entry[0], entry)
-            self._index = index
-        return index[1]
+            self._index = index if self._watched else None
+            if state is version.state:
+                return index
 
     def _insert(self, entry: Entry, sender_holder: object) -> None:
         """Add an entry to the table, unless one with its keys is there."""
+        keys = entry[0]
         while True:
-            index = self._indexed()
-            other = index.setdefault(entry[0], entry)
-            if other is entry:
+            outside, index = self._indexed()
+            other = index.get(keys)
+            if other is None:
                 break
             if not (dead(other[1]) and isinstance(self._table, list)):
                 return
             self._version()  # nobody told of that death
-        sender_key = entry[0][1]
         if sender_holder is not None:
-            self._senders.setdefault(sender_key, sender_holder)
+            self._senders.setdefault(keys[1], sender_holder)
         self._edited()  # for an exception (of a signal handler) right after the change
         state = object()  # there may be no memory for it then
         try:
+            # One operation, which runs no bytecode: no other thread connects the same meanwhile.
+            table = self._table
             if self._watched:
-                list.append(self._table, entry)
+                added = map(index.setdefault, (keys,), (entry,))
+                list.extend(table, filter(partial(is_, entry), added))
+                if self._version.outside is not outside:  # the index may not have been true
+                    same = (other for other in list(table) if other[0] == keys)
+                    if next(same, entry) is not entry:
+                        self._discard({id(entry)})
+            elif type(table) is list:
+                known = map(contains, map(dict, (table,)), (keys,))
+                table.extend(compress((entry,), map(not_, known)))
             else:
                 self.receivers.append(entry)
             if sender_holder is not None:  # again: without the entry, it may have been dropped
-                self._senders.setdefault(sender_key, sender_holder)
+                self._senders.setdefault(keys[1], sender_holder)
         finally:
             self._version.state = state
             self._routes = NO_ROUTES
 
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
-        index = self._indexed()
-        entry = index.pop(keys, None)
+        _, index = self._indexed()
+        entry = index.get(keys)
         if entry is None:
             return False
         if dead(entry[1]):
@@ -381,11 +396,17 @@ class Dispatcher:
         self._edited()  # as in `_insert`
         state = object()
         try:
-            if len(index) + 1 != len(self._table):  # something was added twice, outside
-                entry = next((other for other in list(self._table) if other[0] == keys), entry)
+            table = self._table
             try:
-                (list if self._watched else type(self._table)).remove(self._table, entry)
-            except ValueError:  # comparing keys ran code that changed the table
+                if self._watched:  # in one operation, too
+                    next(map(list.remove, (table,), map(index.pop, (keys,))))
+                else:
+                    type(table).remove(table, entry)
+            except KeyError:
+                return False
+            except ValueError:  # it is gone, or comparing keys ran code that changed the table
+                if all(other is not entry for other in list(table)):
+                    return False
                 self._discard({id(entry)})
             if keys[1] in self._senders and all(
                 sender_key != keys[1] for (_, sender_key), _ in list(self._table)
