@@ -120,7 +120,12 @@ class World:
         self.senders += [Proxy(self.senders[6])]
         self.receivers = []
         self.log = []
-        self.compared = False  # what happens then depends on how often a core compares
+        # What happens then depends on how often a core compares, or purges.
+        self.compared = False
+
+    def freeze_the_table(self):
+        self.signal.receivers = tuple(self.signal.receivers)
+        self.compared = True  # nothing that dies is purged from it
 
     def byte(self):
         self.at += 1
@@ -152,6 +157,7 @@ class World:
             outcome = "failure"
         except (TypeError, AttributeError):  # what a table that is no list cannot do
             outcome = "refused"
+            self.signal.has_listeners()  # purges, which one core may have done before it refused
         except (ValueError, IndexError) as error:
             outcome = type(error).__name__
         finally:
@@ -243,6 +249,7 @@ def change_code(world):
 
 
 def change_table(world):
+    world.signal.has_listeners()  # purges, so that both are of one length
     table, change = world.signal.receivers, world.byte()
     entry = (("outside", change % 3), world.receivers[0].target)
     if change % 3 == 0:
@@ -258,7 +265,7 @@ def change_table(world):
         lambda: setattr(world.signal, "receivers", list(table)),
         lambda: setattr(world.signal, "receivers", world.other.receivers),
         lambda: setattr(world.signal, "receivers", []),
-        lambda: setattr(world.signal, "receivers", tuple(table)),
+        lambda: world.freeze_the_table(),
         lambda: delattr(world.signal, "receivers"),
     ]
     changes[change // 3 % len(changes)]()

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections import Counter
 
-from fastsig import Signal, compiled
+from fastsig import Signal
 
 counted = Counter()
 
@@ -173,6 +173,30 @@ def threads_edit(seconds):
 
     together(seconds, *(functools.partial(f, n) for f in (edit, inner) for n in ("a", "b")))
     signal.disconnect(dispatch_uid="inner")
+    settled(signal)
+
+
+def threads_assign(seconds):
+    """The table is replaced and read, and whatever list it is, changed."""
+    signal, listener = connected(), Listener()
+    table = list(signal.receivers)
+
+    def assign():
+        signal.receivers = list(table)
+
+    def edit():
+        entry = (("outside", id(None)), listener)
+        now = signal.receivers
+        now.append(entry)
+        now.remove(entry)
+
+    def change():
+        signal.connect(listener)
+        signal.disconnect(listener)
+        counted["connections"] += 1
+
+    together(seconds, assign, edit, change, lambda: stable(signal), lambda: stable(signal, "a"))
+    signal.receivers = table
     settled(signal)
 
 

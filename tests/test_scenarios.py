@@ -16,6 +16,7 @@ SCENARIOS = [
     "threads_share",
     "threads_die",
     "threads_edit",
+    "threads_assign",
     "threads_cross",
     "os_signal_handlers",
     "fork_among_threads",
