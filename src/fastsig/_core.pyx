@@ -521,6 +521,8 @@ cdef class Dispatcher:
                 held = False
         # What may be freed here lives until all is done: it may be the last of a receiver.
         table, _entries = self.table, self.entries
+        # Deleting takes the table's lock again, which CPython from 3.14 on does without giving it up
+        # in between; a free-threaded 3.13 may let another thread change the table there.
         with cython.critical_section(table):
             entries = table if isinstance(table, list) else list(table)
             for place in range(PyList_GET_SIZE(entries)):
