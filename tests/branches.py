@@ -1,5 +1,6 @@
-"""Tell the branches of the compiled core that were always, or never, taken.
+"""``python branches.py DATA MOST``: tell the branches of the compiled core with one way only.
 
+They were always, or never, taken; it fails if they are more than MOST.
 `coverage` itself tells them of Python only; but the lines that came after one another it knows.
 """
 
@@ -30,3 +31,4 @@ if __name__ == "__main__":
     print(f"_core.pyx: {len(missed)} of {len(branches)} branches have one way only")
     for line, text in missed:
         print(f"  {line}: {text}")
+    sys.exit(len(missed) > int(sys.argv[2]))

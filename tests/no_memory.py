@@ -15,6 +15,7 @@ from _testcapi import remove_mem_hooks, set_nomemory
 from functools import cache, partial
 
 PASSED = 8  # when nothing failed so often in a row, there is no further allocation
+PAIRS = 2500  # CPython keeps up to 2000 of them that are free, and needs no memory for the next
 MANY = {f"name{i}": i for i in range(20)}
 
 
@@ -221,6 +222,7 @@ def attempt(name, first, last):
     """
     case = Case()
     action = OPERATIONS[name](case)
+    _pairs = [(n, n) for n in range(PAIRS)]
     set_nomemory(first, last)
     try:
         outcome = action()

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -73,6 +75,28 @@ def test_with_a_compiler(tree, tmp_path):
     assert not [file for file in files if file.endswith((".c", ".pyx"))]
     assert {"fastsig/py.typed", "fastsig/_core.pyi", "fastsig/_pure.py"} <= set(files)
     assert {file.partition("/")[0].partition("-")[0] for file in files} == {"fastsig"}
+
+
+@compiler_is_told
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="it is always pure here")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="these headers know no Python without a GIL")
+def test_compiles_without_a_gil(tree, tmp_path):
+    """Compile what is for a free-threaded Python only, against the headers of any."""
+    source = tmp_path / "_core.c"
+    cython = [sys.executable, "-m", "cython", tree / "src/fastsig/_core.pyx", "-o", source]
+    subprocess.run(cython, check=True, timeout=300)
+    compiler = shlex.split(sysconfig.get_config_var("CC"))
+    include = f"-I{sysconfig.get_path('include')}"
+    errors = [f"-Werror={name}" for name in ("implicit-function-declaration", "int-conversion")]
+    errors.append("-Werror=incompatible-pointer-types")
+    done = subprocess.run(
+        [*compiler, "-fsyntax-only", *errors, "-DPy_GIL_DISABLED=1", include, source],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @compiler_is_told
