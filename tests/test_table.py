@@ -442,3 +442,77 @@ def test_comparing_a_sender_key_changes_the_table(signal, own_table, change):
     assert signal.disconnect(second, sender=sender)
     assert table == [] or (table[0] is extra and len(table) == 5)
     assert signal.send(sender) == []
+
+
+@pytest.mark.parametrize("own_table", [True, False])
+@pytest.mark.parametrize("change", ["nothing", "disconnect", "clear", "connect"])
+@pytest.mark.parametrize("when", ["sending", "purging", "connecting", "disconnecting"])
+def test_comparing_a_sender_key_sends(signal, own_table, change, when):
+    """What is worked out anew meanwhile replaces nothing that is still being looked at."""
+    sender, changes = type("Sender", (), {})(), []
+
+    class Key:
+        def __hash__(self):
+            return hash(id(sender))
+
+        def __eq__(self, other):
+            while changes:
+                changes.pop()()
+            return self is other
+
+    def change_and_send():
+        if change == "disconnect":
+            signal.disconnect(second)
+        elif change == "clear":
+            signal.receivers.clear()
+        elif change == "connect":
+            for n in range(50):
+                signal.connect(first, dispatch_uid=f"more {n}")
+        signal.send("another")
+        gc.collect()
+
+    if not own_table:
+        signal.receivers = []
+    signal.receivers.append((("k", Key()), first))
+    signal.connect(first, sender=sender)
+    signal.connect(second)
+    signal.send("other")
+    if when == "purging":
+        signal.receivers.reverse()
+    changes.append(change_and_send)
+    if when == "connecting":
+        signal.connect(second, sender=sender)
+    elif when == "disconnecting":
+        signal.disconnect(first, sender=sender)
+    else:
+        assert set(responses(signal, sender)) <= {1, 2}
+    changes.clear()
+    entries = [keys for keys, _ in signal.receivers]
+    reached = sum(sender_key in (ANY, id(sender)) for _, sender_key in entries)
+    assert len(signal.send(sender)) == len(signal.send(sender)) == reached
+
+
+def test_comparing_a_sender_key_raises(signal):
+    """A disconnection that fails leaves a connection that is not added again."""
+    sender, errors = type("Sender", (), {})(), []
+
+    class Key:
+        def __hash__(self):
+            return 7
+
+        def __eq__(self, other):
+            if errors:
+                raise errors.pop()
+            return self is other
+
+    signal.connect(second, sender=sender)
+    signal.receivers.append((("k", Key()), first))
+    signal.send(sender)
+    errors.append(LookupError())
+    try:
+        signal.disconnect(second, sender=sender)
+    except LookupError:
+        signal.connect(second, sender=sender)
+        assert len(signal.receivers) == 2
+        assert signal.disconnect(second, sender=sender)
+    assert signal.send(sender) == []

@@ -445,9 +445,10 @@ cdef class Dispatcher:
     cdef tuple purged(self, list entries):
         """Return those of `entries` that are alive, and the holders of their senders."""
         live, senders = [], {}
+        holders = self.senders  # a local name, as in `route`
         for entry in entries:
             (_, sender_key), reference = entry
-            sender_holder = self.senders.get(sender_key)
+            sender_holder = holders.get(sender_key)
             if not dead(reference) and not dead(sender_holder):
                 live.append(entry)
                 if sender_holder is not None:
@@ -481,7 +482,8 @@ cdef class Dispatcher:
                 break
         try:
             if sender_holder is not None:
-                self.senders.setdefault(entry[0][1], sender_holder)
+                holders = self.senders  # a local name, as in `route`
+                holders.setdefault(entry[0][1], sender_holder)
             entries = self.entries
             if self.watched:
                 PyList_Append(self.table, entry)
@@ -507,7 +509,8 @@ cdef class Dispatcher:
             fs_add(self.version.number)
             return False
         self.index = None  # until the table is without the entry, too
-        held = keys[1] in self.senders  # and by no other connection
+        holders = self.senders  # a local name, as in `route`
+        held = keys[1] in holders  # and by no other connection
         if held:
             number, edits, others = fs_load(self.version.number), self.edits, -1
             for (_, sender_key), _ in list(self.table):
@@ -534,7 +537,8 @@ cdef class Dispatcher:
                     break
         unchanged = self.watched and self.index is None and len(index) == len(table)
         self.index = index if unchanged else None
-        _old = self.senders.pop(keys[1], None) if held else None
+        holders = self.senders
+        _old = holders.pop(keys[1], None) if held else None
         self.entries = None  # which would keep the receiver alive
         self.edited()
         return True
@@ -578,15 +582,15 @@ cdef class Dispatcher:
             route = self.routes.get(sender_key)
             if route is not None:
                 return <Route>route
-            edits, routes, entries = self.edits, self.routes, self.entries
-            places = self.places.get(sender_key)
-            if places is None:
+            # Comparing keys may run code that replaces what `self` refers to: hence local names.
+            edits, routes, entries, places = self.edits, self.routes, self.entries, self.places
+            reached = places.get(sender_key)
+            if reached is None:
                 return None
-            everybody = self.places[ANY]
             if sender_key != ANY:
-                places = sorted([*everybody, *places])
+                reached = sorted([*places[ANY], *reached])
             references = []
-            for i in places:
+            for i in reached:
                 references.append(entries[i][1])
             route = Route(references)
             if edits == self.edits:
