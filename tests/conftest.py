@@ -5,6 +5,7 @@ A missing compiled core fails the run; ``--core pure`` is how to do without it o
 
 import gc
 import os
+import signal as os_signal
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,12 @@ from cores import CORES, load
 
 def pytest_addoption(parser):
     parser.addoption("--core", choices=CORES, help="run on this core only")
+
+
+def pytest_configure():
+    # A shell makes what it starts in the background ignore SIGINT, and all that this starts.
+    if os_signal.getsignal(os_signal.SIGINT) is os_signal.SIG_IGN:
+        os_signal.signal(os_signal.SIGINT, os_signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
@@ -43,6 +50,8 @@ def signal(Signal):
 @pytest.fixture(scope="session")
 def environment(core):
     """The environment of another process that is to run on the same core."""
+    if sys.platform == "emscripten":
+        pytest.skip("there are no other processes")
     return {
         **os.environ,
         "FASTSIG_NO_EXTENSIONS": "1" if core == "pure" else "0",

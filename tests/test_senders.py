@@ -204,21 +204,24 @@ class TestIdReuse:
             def method(self):
                 pass
 
-        def sender():
-            new = Sender()
-            return new.method if form == "method" else new
+        def sender(instance):
+            return instance.method if form == "method" else instance
 
         reused = 0
-        for _ in range(200):
-            one = sender()
-            signal.connect(handler, sender=one)
-            address = id(getattr(one, "__self__", one))
+        for _ in range(20):
+            one = Sender()
+            address = id(one)
+            signal.connect(handler, sender=sender(one))
             del one
-            for _ in range(20):
-                another = sender()
-                reused += id(getattr(another, "__self__", another)) == address
-                assert called(signal, another) == 0
-                assert not signal.has_listeners(another)
+            others = []  # kept, and without their methods, so that one of them takes the address
+            for _ in range(2000):
+                others.append(Sender())
+                if id(others[-1]) == address:
+                    reused += 1
+                    break
+            another = sender(others[-1])
+            assert called(signal, another) == 0
+            assert not signal.has_listeners(another)
         collect()
         assert called(signal, None) == 0
         assert signal.receivers == []

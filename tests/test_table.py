@@ -296,7 +296,7 @@ def test_deaths_that_nobody_tells_of(Signal):
         other.connect(receiver)
         assert responses(other) == [1, "new"]
         reused += id(receiver) == address
-    assert reused or not hasattr(gc, "freeze")
+    assert reused or sys.platform == "emscripten"  # its allocator takes other addresses
 
 
 def test_one_table_for_two_signals(Signal):

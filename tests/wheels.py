@@ -239,7 +239,7 @@ def main():
         for interpreter in found:
             for way in WAYS[:2] if options.quick else WAYS:
                 if interpreter.compiles or way == "pure wheel":
-                    few = options.quick or way.startswith("sdist")
+                    few = options.quick
                     try:
                         row = try_out(interpreter, way, work, core_tests if few else [])
                     except Failed as failure:
