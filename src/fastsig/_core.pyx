@@ -381,8 +381,9 @@ cdef class Dispatcher:
 
     cdef void edited(self):
         """Drop what was worked out from the table as it was."""
-        # Receivers may die with the routes, and run code that must find the fields consistent.
-        _old = self.sole, self.routes
+        # Receivers may die with the routes, and run code that must find the fields consistent; and
+        # for a tuple of both there may be no memory.
+        _sole, _routes = self.sole, self.routes
         self.edits += 1
         self.sole = None
         self.routes = None
@@ -524,8 +525,8 @@ cdef class Dispatcher:
                 held = False
         # What may be freed here lives until all is done: it may be the last of a receiver.
         table, _entries = self.table, self.entries
-        # Deleting takes the table's lock again, which CPython from 3.14 on does without giving it up
-        # in between; a free-threaded 3.13 may let another thread change the table there.
+        # Deleting takes the table's lock again, which CPython from 3.14 on does without giving it
+        # up in between; a free-threaded 3.13 may let another thread change the table there.
         with cython.critical_section(table):
             entries = table if isinstance(table, list) else list(table)
             for place in range(PyList_GET_SIZE(entries)):
