@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-SOAK = tests/test_interruptions.py tests/test_scenarios.py
+SOAK = tests/test_interruptions.py tests/test_model.py tests/test_scenarios.py
 
 .PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
 	bench bench-quick docs guard sanitize coverage fuzz growth clean
@@ -24,7 +24,7 @@ integration: $(VENV)/built
 load: $(VENV)/built
 	$(BIN)/python tests/load.py $(MINUTES)
 
-# Every interruption; for MINUTES (10) threads, forks and signals of the OS.
+# Every interruption; for MINUTES (10) each the model, and threads, forks and signals of the OS.
 soak: $(VENV)/built
 	FASTSIG_TEST_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest $(SOAK) $(ARGS)
 
