@@ -1,11 +1,10 @@
-"""Run the Python examples of a page, in order, as one program: ``python tests/examples.py PAGE``.
+"""Run the Python examples of a page, in order, as one program.
 
-Those that start with ``>>>`` must print what the page says.  Exit 1 if one fails.
+Those that start with ``>>>`` must print what the page says.
 """
 
 import doctest
 import re
-import sys
 from pathlib import Path
 
 
@@ -23,7 +22,3 @@ def main(page):
         else:
             exec(compile("\n" * line + code, page, "exec"), names)
     return 1 if runner.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -3,8 +3,6 @@
 import doctest
 import importlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,18 +24,16 @@ def titled(path):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")], ids=titled
 )
-def test_examples(page, environment, tmp_path):
+def test_examples(page, run):
     pytest.importorskip("celery")
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("examples.py"), page],
-        env=environment,
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
+    run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from examples import main
+        sys.exit(main({str(page)!r}))
+        """
     )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_docstring(fastsig):
