@@ -241,7 +241,7 @@ for error, caught in ((WorkerShutdown, False), (Ignore, True)):
         assert caught and isinstance(response, error)
     except error:
         assert not caught
-    del receiver
+    assert worker_ready.disconnect(receiver)
 """
     )
 
