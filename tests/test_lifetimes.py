@@ -11,6 +11,7 @@ import threading
 import weakref
 
 import pytest
+from cores import FREE_THREADED, NO_FORKS_AMONG_THREADS
 
 
 class Listener:
@@ -480,6 +481,7 @@ class TestNoGrowth:
         assert abs(blocks() - blocks()) < 50
 
 
+@pytest.mark.skipif(FREE_THREADED, reason=NO_FORKS_AMONG_THREADS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork_while_threads_use_the_signal(environment):
