@@ -36,6 +36,22 @@ def test_examples(page, run):
     )
 
 
+@in_repository
+def test_example_of_a_benchmark(run, core, tmp_path):
+    """The one of the fixture, with receivers that do enough to hide what a send costs."""
+    pytest.importorskip("pytest_benchmark")
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    conftest, test = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_orders.py").write_text(test)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "receivers.py").write_text(
+        "def count_order(order): return sum(range(5_000))\n"
+        "def mail_invoice(**kwargs): return sum(range(5_000))\n"
+    )
+    run("import pytest, sys; sys.exit(pytest.main(['-W', 'error', '-p', 'no:cacheprovider']))")
+
+
 def test_docstring(fastsig):
     assert doctest.testmod(fastsig) == (0, 4)
 
