@@ -14,6 +14,8 @@ html_theme = "furo"
 html_title = f"fastsig {release}"
 html_copy_source = False
 html_show_copyright = False
+html_static_path = html_css_files = ["style.css"]
+pygments_style = "default"  # it shows what a diff adds and removes
 
 myst_heading_anchors = 3
 
