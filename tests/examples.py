@@ -1,11 +1,14 @@
 """Run the Python examples of a page, in order, as one program.
 
-Those that start with ``>>>`` must print what the page says.
+Those that start with ``>>>`` must print what the page says.  Receivers of Celery's signals, which
+nobody sends here, must name arguments that are sent.
 """
 
 import doctest
+import inspect
 import re
 from pathlib import Path
+from weakref import ReferenceType
 
 
 def main(page):
@@ -21,4 +24,16 @@ def main(page):
             names = test.globs
         else:
             exec(compile("\n" * line + code, page, "exec"), names)
+
+    from fastsig import signals  # not sooner than the page
+
+    for signal in (getattr(signals, name) for name in signals.__all__):
+        for _, reference in signal.receivers:
+            receiver = reference() if isinstance(reference, ReferenceType) else reference
+            named = {
+                name
+                for name, parameter in inspect.signature(receiver).parameters.items()
+                if parameter.kind is not parameter.VAR_KEYWORD
+            }
+            assert named <= {"signal", "sender", *signal.providing_args}, (signal, receiver)
     return 1 if runner.failures else 0
