@@ -14,6 +14,7 @@ html_theme = "furo"
 html_title = f"fastsig {release}"
 html_copy_source = False
 html_show_copyright = False
+html_use_index = html_domain_indices = False  # there is the search
 html_static_path = html_css_files = ["style.css"]
 pygments_style = "default"  # it shows what a diff adds and removes
 
