@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsig", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="what is installed (this is what it does without a command)")
-    commands.add_parser("demo", help="a real Celery worker, and every signal as it arrives")
+    commands.add_parser("demo", help="a real Celery worker, and seven signals as they arrive")
     bench = commands.add_parser(
         "bench", help="what a send costs on this machine, beside other libraries"
     )

@@ -1,4 +1,4 @@
-"""``python -m fastsig demo``: a real Celery worker, and every signal as it arrives."""
+"""``python -m fastsig demo``: a real Celery worker, and seven signals as they arrive."""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ _required = switch("FASTSIG_REQUIRE_EXTENSIONS")
 if _switched_off and _required:
     raise ValueError("FASTSIG_NO_EXTENSIONS and FASTSIG_REQUIRE_EXTENSIONS contradict each other")
 
-if TYPE_CHECKING or _switched_off:
+if TYPE_CHECKING:
+    from fastsig._core import Dispatcher
+elif _switched_off:
     from fastsig._pure import Dispatcher
 
     compiled = False
@@ -119,6 +121,15 @@ class Signal(Dispatcher):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             *,
+            retry: bool,
+        ) -> Callable[_P, _R]: ...
+        @overload
+        def connect(
+            self,
+            receiver: Callable[_P, _R],
+            sender: object,
+            weak: bool,
+            dispatch_uid: Hashable,
             retry: bool,
         ) -> Callable[_P, _R]: ...
         @overload

@@ -69,6 +69,7 @@ assert_type(untried(None, pk=1), str)
 assert_type(several(None, pk=1), str)
 assert_type(retried(None, pk=1), str)
 assert_type(saved.connect(plain, retry=True)(None, pk=1), str)
+assert_type(saved.connect(plain, "article", True, None, True)(None, pk=1), str)
 
 
 class Listener:
