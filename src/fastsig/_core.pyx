@@ -24,6 +24,10 @@ from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
 
+# C variables, for CPython clears the names of a module at exit, maybe before the last send.
+cdef object MethodType, ref
+cdef object ANY, FUNCTION, METHOD, OBJECT, MethodReference, Table, holder, key, plan_for
+
 from types import MethodType
 from weakref import ref
 
@@ -487,7 +491,8 @@ cdef class Dispatcher:
                 holders.setdefault(entry[0][1], sender_holder)
             entries = self.entries
             if self.watched:
-                PyList_Append(self.table, entry)
+                table = self.table  # a local name, too: without a GIL appending may let it go
+                PyList_Append(table, entry)
             else:
                 self.receivers.append(entry)
                 entries.append(entry)
@@ -501,6 +506,9 @@ cdef class Dispatcher:
         """Remove the entry with these keys; return whether it was there."""
         while True:
             index = self.indexed()
+            number, edits, table = fs_load(self.version.number), self.edits, self.table
+            holders = self.senders  # a local name, as in `route`
+            others = list(table or ()) if keys[1] in holders else None
             entry = index.pop(keys, None)
             if index is self.index:
                 break
@@ -510,27 +518,16 @@ cdef class Dispatcher:
             fs_add(self.version.number)
             return False
         self.index = None  # until the table is without the entry, too
-        holders = self.senders  # a local name, as in `route`
-        held = keys[1] in holders  # and by no other connection
-        if held:
-            number, edits, others = fs_load(self.version.number), self.edits, -1
-            for (_, sender_key), _ in list(self.table):
-                if sender_key == keys[1]:
-                    others += 1
-                if others > 0:
-                    held = False
-                    break
-            # Comparing may have run code that connected for that sender.
-            if number != fs_load(self.version.number) or edits != self.edits:
-                held = False
         # What may be freed here lives until all is done: it may be the last of a receiver.
         table, _entries = self.table, self.entries
+        found = False
         # Deleting takes the table's lock again, which CPython from 3.14 on does without giving it
         # up in between; a free-threaded 3.13 may let another thread change the table there.
         with cython.critical_section(table):
-            entries = table if isinstance(table, list) else list(table)
+            entries = table if isinstance(table, list) else list(table or ())
             for place in range(PyList_GET_SIZE(entries)):
                 if PyList_GET_ITEM(entries, place) is <PyObject *>entry:
+                    found = True
                     if self.watched:
                         PyList_SetSlice(table, place, place + 1, NULL)
                     else:
@@ -538,11 +535,19 @@ cdef class Dispatcher:
                     break
         unchanged = self.watched and self.index is None and len(index) == len(table)
         self.index = index if unchanged else None
-        holders = self.senders
-        _old = holders.pop(keys[1], None) if held else None
         self.entries = None  # which would keep the receiver alive
         self.edited()
-        return True
+        if others is not None:
+            left = -1  # of its sender's connections, not counting this one
+            for (_, sender_key), _ in others:
+                if sender_key == keys[1]:
+                    left += 1
+                if left > 0:
+                    return found
+            # Unless code that ran meanwhile connected for that sender, it is not needed any more.
+            if number == fs_load(self.version.number) and edits + 1 == self.edits:
+                _old = holders.pop(keys[1], None)
+        return found
 
     cdef Route find(self, PyObject *sender):
         """Return the route of a sender."""
@@ -580,11 +585,11 @@ cdef class Dispatcher:
                 return self.sole
             if len(self.places) == 1:
                 sender_key = ANY
-            route = self.routes.get(sender_key)
-            if route is not None:
-                return <Route>route
             # Comparing keys may run code that replaces what `self` refers to: hence local names.
             edits, routes, entries, places = self.edits, self.routes, self.entries, self.places
+            route = routes.get(sender_key)
+            if route is not None:
+                return <Route>route
             reached = places.get(sender_key)
             if reached is None:
                 return None

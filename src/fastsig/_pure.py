@@ -300,7 +300,7 @@ class Dispatcher:
         if len(alive) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
-            self._senders.pop(sender_key, None)
+            self._let_go(sender_key, state)
         if len(routes.places) == 1 and (self._watched or type(self._table) is list):
             sole = routes.sole = routes.route(ANY)
             assert sole is not None
@@ -320,6 +320,12 @@ class Dispatcher:
                 alive.append(entry)
                 senders.add(sender_key)
         return alive, senders
+
+    def _let_go(self, sender_key: Hashable, state: object) -> None:
+        """Drop what keeps a sender's key its own, which no connection in `state` needs."""
+        sender_holder = self._senders.pop(sender_key, None)
+        if sender_holder is not None and state is not self._version.state:
+            self._senders.setdefault(sender_key, sender_holder)  # a new connection may need it
 
     def _discard(self, gone: set[int]) -> None:
         """Take the entries with these `id` out of the table."""
@@ -408,10 +414,11 @@ class Dispatcher:
                 if all(other is not entry for other in list(table)):
                     return False
                 self._discard({id(entry)})
+            now = self._version.state
             if keys[1] in self._senders and all(
                 sender_key != keys[1] for (_, sender_key), _ in list(self._table)
             ):
-                self._senders.pop(keys[1], None)
+                self._let_go(keys[1], now)
         finally:
             self._version.state = state
             self._routes = NO_ROUTES
