@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import weakref
 
@@ -31,6 +32,9 @@ def make(shape):
     if shape == "function":
         receiver = lambda **kwargs: None  # noqa: E731
         return receiver, receiver
+    if shape == "closure":
+        receiver = lambda **kwargs: receiver and None  # noqa: E731
+        return receiver, receiver
     if shape == "partial":
         receiver = functools.partial(lambda **kwargs: None)
         return receiver, receiver
@@ -38,7 +42,7 @@ def make(shape):
     return (listener.method if shape == "method" else listener), listener
 
 
-SHAPES = ["function", "partial", "method", "object"]
+SHAPES = ["function", "closure", "partial", "method", "object"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -294,6 +298,109 @@ def test_finalizer_that_uses_the_signal(signal, collect):
     assert len(signal.send("d")) == 1
     assert signal.send(None) == []
     assert len(signal.receivers) == 1
+
+
+class Uid:
+    """A `dispatch_uid` that does something when it is compared, or when it is freed."""
+
+    def __init__(self, compared=None, freed=None):
+        self.compared, self.freed = compared, freed
+
+    def __hash__(self):
+        return 1
+
+    def __eq__(self, other):
+        for uid in (self, other):
+            if getattr(uid, "compared", None):
+                uid.compared()
+        return self is other
+
+    def __del__(self):
+        if self.freed:
+            self.freed()
+
+
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
+@pytest.mark.parametrize("own_table", [True, False])
+@pytest.mark.parametrize("cyclic", [True, False])
+@pytest.mark.parametrize("tells", ["finalizer", "callback"])
+@pytest.mark.parametrize("when", ["connecting", "disconnecting", "purging", "sending", "assigning"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dies_in_the_middle(signal, shape, when, tells, cyclic, own_table):
+    """What tells of the death of a receiver uses the signal, in the middle of something else."""
+    doomed, seen = [make(shape)], []
+
+    def stable(**kwargs):
+        return "stable"
+
+    def late(**kwargs):
+        return "late"
+
+    def killer(**kwargs):
+        die()
+
+    def die():
+        if doomed:
+            doomed.clear()
+            gc.collect(0)
+
+    def use(reference=None):
+        signal.connect(late, sender="s")
+        seen.append([response for _, response in signal.send("s", value=1)])
+        assert signal.disconnect(late, sender="s")
+        signal.send("s", value=1)
+
+    class Last:
+        def __del__(self):
+            use()
+
+    if not own_table:
+        signal.receivers = []
+    owner = doomed[0][1]
+    dead = weakref.ref(owner)
+    callbacks = [weakref.ref(owner, use)] if tells == "callback" else []
+    signal.connect(stable, dispatch_uid=Uid())
+    signal.connect(killer, sender="killer")
+    signal.connect(doomed[0][0])
+    if tells == "callback":
+        callbacks.append(weakref.ref(owner, use))  # it is called before that of the signal
+    else:
+        owner.last = Last()
+    owner.signal = signal
+    if cyclic:
+        owner.me = owner
+    del owner
+    signal.send("s", value=1)
+    if when == "connecting":
+        signal.connect(late, dispatch_uid=Uid(die))
+        del signal.receivers[-1]
+    elif when == "disconnecting":
+        assert not signal.disconnect(dispatch_uid=Uid(die))
+    elif when == "purging":
+        signal.connect(Listener(), dispatch_uid=Uid(freed=die))
+        signal.has_listeners()
+    elif when == "sending":
+        signal.send("killer", value=1)
+    else:
+        kept = signal.receivers[:2]
+        signal.connect(late, dispatch_uid=Uid(freed=die))
+        signal.receivers.reverse()
+        signal.send("s", value=1)  # the table alone refers to that uid now
+        signal.receivers = kept
+    assert dead() is None
+    assert seen == [["stable", "late"]] * (1 + len(callbacks) // 2)
+    assert [response for _, response in signal.send("s", value=1)] == ["stable"]
+    assert len(signal.receivers) == 2
+
+
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
+def test_what_dies_with_the_old_table_finds_the_new_one(signal):
+    listener, seen = Listener(), []
+    signal.connect(listener, dispatch_uid=Uid(freed=lambda: seen.append(signal.send("s"))))
+    signal.receivers.reverse()
+    assert len(signal.send("s")) == 1  # the table alone refers to the uid now
+    signal.receivers = []
+    assert seen == [[]]
 
 
 def test_receivers_that_are_freed_by_changing_the_table(signal):
@@ -577,30 +684,98 @@ def test_threads(signal):
     assert len(signal.receivers) == len(stable)
 
 
-def test_interpreter_exit_in_the_middle_of_a_send(environment):
-    program = """
-import sys, threading
-from fastsig import Signal
+EXITS = {
+    "a daemon thread is in a receiver": """
+        def wait(**kwargs):
+            begun.set()
+            while True:
+                time.sleep(0.001)
 
-signal = Signal()
+        signal.connect(wait, sender="daemon")
+        threading.Thread(target=signal.send, args=("daemon",), daemon=True).start()
+        begun.wait()
+        atexit.register(tell, signal)
+    """,
+    "a daemon thread sends": """
+        def forever():
+            while True:
+                signal.send("daemon", value=1)
+                begun.set()
 
-class Noisy:
-    def __del__(self):
-        signal.send("end")
+        signal.connect(receiver)
+        threading.Thread(target=forever, daemon=True).start()
+        begun.wait()
+        atexit.register(tell, signal)
+    """,
+    "a daemon thread connects": """
+        def forever():
+            while True:
+                use(signal)
+                begun.set()
 
-    def method(self, **kwargs):
-        if kwargs["sender"] == "exit":
-            threading.Thread(target=forever, daemon=True).start()
+        threading.Thread(target=forever, daemon=True).start()
+        begun.wait()
+        atexit.register(tell, signal)
+    """,
+    "a receiver exits": """
+        def leave(**kwargs):
             sys.exit(3)
 
-def forever():
-    while True:
-        signal.send("more")
+        signal.connect(leave, sender="leave")
+        noisy = Noisy()
+        signal.send("leave")
+    """,
+    "atexit": """
+        atexit.register(tell, signal)
+    """,
+    "in a cycle": """
+        noisy = Noisy()
+        noisy.me = noisy
+    """,
+    "a receiver": """
+        signal.connect(Noisy(), weak=False)
+    """,
+}
 
-noisy = Noisy()
-noisy.me = noisy
-signal.connect(noisy.method)
-signal.send("exit")
+
+@pytest.mark.parametrize("program", EXITS.values(), ids=EXITS)
+def test_interpreter_exit(environment, program):
+    """The signal is used while the interpreter exits, also if that is in the middle of a use."""
+    prelude = """
+import atexit, os, sys, threading, time
+from fastsig import Signal
+
+signal, begun = Signal(), threading.Event()
+
+def receiver(**kwargs):
+    return 1
+
+def use(signal, receiver=receiver):
+    signal.connect(receiver, sender="s")
+    responses = signal.send("s", value=1)
+    return len(responses) - len(signal.send("s", a=1)) + signal.disconnect(receiver, sender="s")
+
+def tell(signal, reference=None, use=use, write=os.write):
+    write(1, b"used" if use(signal) == 1 else b"wrong")
+
+class Noisy:
+    def __init__(self):
+        self.signal = signal
+
+    def __call__(self, **kwargs):
+        pass
+
+    def __del__(self, tell=tell):
+        tell(self.signal)
 """
-    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False, timeout=60)
-    assert done.returncode == 3
+    done = subprocess.run(
+        [sys.executable, "-c", f"{prelude}{textwrap.dedent(program)}\nsys.exit(3)"],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    if sys.implementation.name == "cpython":  # PyPy does not finalize what is left
+        assert done.stdout == "used"
