@@ -4,6 +4,7 @@ Receivers, senders, keys, logging: what they can raise, lie about, and do to the
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import logging
@@ -323,6 +324,7 @@ class TestKeys:
             signal.receivers = []
         actions = []
         signal.connect(first, dispatch_uid=Named("first"))
+        signal.connect(first, dispatch_uid=Named("another"))
         signal.send(None)
 
         def action():
@@ -332,7 +334,7 @@ class TestKeys:
         actions.append(action)
         signal.connect(last, dispatch_uid=Named("last"))
         assert not actions
-        assert signal.send(None) == [(first, 1), (last, "last")]
+        assert signal.send(None) == [(first, 1), (first, 1), (last, "last")]
 
     @pytest.mark.parametrize("name", ["__hash__", "__eq__", "__bool__"])
     def test_that_raises(self, signal, name):
@@ -430,6 +432,36 @@ def test_a_dying_receiver_in_another_thread(signal):
     assert len(signal.receivers) == 1
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_exception_hook_of_a_thread_uses_the_signal(signal, monkeypatch, depth):
+    """A thread ends in the middle of a send, and its hook sends the same signal."""
+    seen = []
+
+    def lost(depth, **kwargs):
+        if depth:
+            signal.send("thread", depth=depth - 1)
+        raise Lost
+
+    def hook(arguments):
+        before = signal.send("thread-hook", depth=0)
+        assert signal.disconnect(lost, sender="thread")
+        seen.append((arguments.exc_type, before, signal.send("thread", depth=0)))
+
+    signal.connect(first)
+    signal.connect(lost, sender="thread")
+    signal.connect(last, sender="thread")
+    monkeypatch.setattr(threading, "excepthook", hook)
+    thread = threading.Thread(target=signal.send, args=("thread",), kwargs={"depth": depth})
+    thread.start()
+    thread.join()
+    assert seen == [(Lost, [(first, 1)], [(first, 1), (last, "last")])]
+    dead = weakref.ref(lost)
+    lost = None
+    gc.collect()
+    assert dead() is None
+    assert len(signal.receivers) == 2
+
+
 class TestChanges:
     """A receiver changes what comes after it, in the middle of the send."""
 
@@ -467,6 +499,83 @@ class TestChanges:
 
         for response in self.sent_after(signal, change, receiver):
             assert type(response) is TypeError
+
+    @pytest.mark.parametrize(
+        ("call", "response"),
+        [
+            (lambda self, b=0, **kwargs: b, 2),
+            (lambda self, b, a: (a, b), (1, 2)),
+            (functools.partial(lambda **kwargs: "partial"), "partial"),
+            (None, None),
+        ],
+    )
+    @pytest.mark.parametrize("of_the_receiver", [True, False])
+    def test_class_of_a_receiver(self, signal, call, response, of_the_receiver):
+        """What a receiver is called as is up to its class; a method stays what it was."""
+
+        class Before:
+            def __call__(self, a, **kwargs):
+                return "before"
+
+        receiver = Before()
+
+        def change():
+            receiver.__class__ = type("After", (), {"__call__": call} if call else {})
+
+        connected = receiver if of_the_receiver else receiver.__call__
+        responses = self.sent_after(signal, change, connected, a=1, b=2)
+        if not of_the_receiver:
+            assert responses == ["before"] * 2
+        elif call:
+            assert responses == [response] * 2
+        else:
+            assert [*map(type, responses)] == [TypeError] * 2
+
+    @pytest.mark.parametrize("base", [object, raising("__eq__"), raising("__hash__")])
+    def test_class_of_a_sender(self, signal, base):
+        sender = type("Before", (), {})()
+
+        def change(**kwargs):
+            sender.__class__ = type("After", (base,), {})
+
+        signal.connect(change, sender=sender)
+        signal.connect(last, sender=sender)
+        for _ in range(2):
+            assert signal.send(sender) == [(change, None), (last, "last")]
+        assert signal.has_listeners(sender)
+        assert signal.disconnect(last, sender=sender)
+        sender = None
+        gc.collect()
+        assert not signal.has_listeners()
+        assert signal.receivers == []
+
+    def test_class_of_the_signal(self, Signal, signal):
+        class Loud(Signal):
+            def send(self, sender, **named):
+                return ["loud", *super().send(sender, **named)]
+
+            def _failed(self, receiver, exception):
+                return "failed"
+
+        def change(signal, **kwargs):
+            signal.__class__ = next(classes)
+
+        def bad(**kwargs):
+            raise ValueError
+
+        classes = iter([Loud, Signal])
+        for receiver in (change, bad, last):
+            signal.connect(receiver)
+        responses = [(change, None), (bad, "failed"), (last, "last")]
+        assert signal.send(None) == responses
+        name, *responses = signal.send(None)
+        assert name == "loud"
+        assert [*map(type, (response for _, response in responses))] == [
+            type(None),
+            ValueError,
+            str,
+        ]
+        assert type(signal) is Signal
 
     @pytest.mark.parametrize(
         "change",
