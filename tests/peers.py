@@ -385,6 +385,17 @@ def disconnected_receiver_is_let_go(Signal):
     assert not signal.has_listeners("s")
 
 
+@wrong(psygnal=(0, 10, 2), counted=True)
+def arguments_are_let_go(Signal):
+    """The last ones that were sent are kept."""
+    signal, argument = Signal(), Plain()
+    signal.connect(handler)
+    signal.send(argument)
+    dead = weakref.ref(argument)
+    del argument
+    assert dead() is None
+
+
 @wrong(psygnal=ALWAYS)
 def weakly_referenceable_signal(Signal):
     signal = Signal()
