@@ -403,6 +403,7 @@ def test_a_uid_whose_receiver_died_untold(Signal):
         receiver = connected()
         del receiver
         gc.collect()
+        assert not other.has_listeners()
         assert operation() in (False, first)
     assert responses(other) == [1]
 
