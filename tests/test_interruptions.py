@@ -97,7 +97,9 @@ def seen(it):
         it.signal.disconnect(it.receivers[1]),
         responses(it.signal.send("s")),
     ]
-    return sends, table, connections
+    it.sender = it.other = None
+    it.signal.has_listeners()
+    return sends, table, connections, len(it.signal.receivers)
 
 
 PACKAGE = str(Path("fastsig", "_"))[:-1]
