@@ -735,6 +735,13 @@ EXITS = {
     "a receiver": """
         signal.connect(Noisy(), weak=False)
     """,
+    "once modules are cleared": """
+        sys.kept = sys.modules["__main__"]
+        noisy = Noisy()
+    """,
+    "a callback once modules are cleared": """
+        sys.kept = sys.modules["__main__"], weakref.ref(begun, functools.partial(tell, signal))
+    """,
 }
 
 
@@ -742,7 +749,7 @@ EXITS = {
 def test_interpreter_exit(environment, program):
     """The signal is used while the interpreter exits, also if that is in the middle of a use."""
     prelude = """
-import atexit, os, sys, threading, time
+import atexit, functools, os, sys, threading, time, weakref
 from fastsig import Signal
 
 signal, begun = Signal(), threading.Event()
