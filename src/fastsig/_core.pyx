@@ -464,9 +464,9 @@ cdef class Dispatcher:
         """Return the index of the table, which is true to it."""
         while not self.fresh() or self.index is None:
             self.refresh()
-            number, edits = fs_load(self.version.number), self.edits
+            number, edits, table = fs_load(self.version.number), self.edits, self.table
             index = {}
-            for entry in list(self.table or ()):
+            for entry in list(table or ()):
                 index.setdefault(entry[0], entry)
             if number == fs_load(self.version.number) and edits == self.edits:
                 self.index = index
