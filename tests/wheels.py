@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -229,27 +230,33 @@ def main():
     print("For", ", ".join(each.name for each in found), flush=True)
     rows = ["| interpreter | installed from | core | tests |", "|---|---|---|---|"]
     core_tests = [f"tests/test_{name}.py" for name in CORE_TESTS]
-    failures = 0
+    tests, ways = (core_tests, WAYS[:2]) if options.quick else ([], WAYS)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+
+        def tried(interpreter, way):
+            try:
+                row = try_out(interpreter, way, work, tests)
+            except Failed as failure:
+                print(failure)
+                row = f"| {interpreter.name} | {way} | | failed |"
+            print(row, flush=True)
+            return row
+
         for interpreter in found:
             fetch(interpreter, work)
         build(found, work, times=1 if options.quick else 2)
         check()
-        for interpreter in found:
-            for way in WAYS[:2] if options.quick else WAYS:
-                if interpreter.compiles or way == "pure wheel":
-                    few = options.quick
-                    try:
-                        row = try_out(interpreter, way, work, core_tests if few else [])
-                    except Failed as failure:
-                        failures += 1
-                        print(failure)
-                        row = f"| {interpreter.name} | {way} | | failed |"
-                    rows.append(row)
-                    print(row, flush=True)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            tries = [
+                pool.submit(tried, interpreter, way)
+                for interpreter in found
+                for way in ways
+                if interpreter.compiles or way == "pure wheel"
+            ]
+        rows += [each.result() for each in tries]
     print("", *rows, sep="\n")
-    return 1 if failures else 0
+    return 1 if any(row.endswith("| failed |") for row in rows) else 0
 
 
 if __name__ == "__main__":
