@@ -273,10 +273,16 @@ def picture(app):
 
     def look(path, thing):
         kind = type(thing)
+        # Methods, and in PyPy tuples of defaults and bases, are made anew whenever one looks.
         if kind is types.MethodType:
             found[path] = kind
             look(f"{path}.__self__", thing.__self__)
             look(f"{path}.__func__", thing.__func__)
+            return
+        if kind is tuple:
+            found[path] = kind, len(thing)
+            for place, value in enumerate(thing):
+                look(f"{path}[{place}]", value)
             return
         found[path] = kind, id(thing)
         if id(thing) in seen:
@@ -289,7 +295,7 @@ def picture(app):
             for place, value in enumerate(thing):
                 look(f"{path}[{place}]", value)
         elif kind is types.FunctionType:
-            if thing.__module__.partition(".")[0] == "celery":
+            if (thing.__module__ or "").partition(".")[0] == "celery":
                 look(f"{path}.__defaults__", thing.__defaults__)
                 for place, cell in enumerate(thing.__closure__ or ()):
                     look(f"{path}.__closure__[{place}]", cell.cell_contents)
