@@ -19,6 +19,8 @@ LIBRARIES = {
     "Pyee": "pyee",
 }
 ROW = re.compile(r"(?P<who>\S.*?) {2,}(?P<figures>[\d.,]*\d( +[\d.,]*\d){4,9})")
+# PyPy still compiles when the short measurements of these tests are over.
+COMPARES = sys.implementation.name == "cpython"
 
 HIDE = """
 import runpy, sys
@@ -58,15 +60,20 @@ def rows(output):
     }
 
 
+def agrees(ratio, a, b):
+    """Tell whether a ratio is that of two figures, which are rounded to nanoseconds as it is."""
+    least, most = 0.99 * ratio - 0.005, 1.01 * ratio + 0.005
+    return least * (b - 0.5) <= a + 0.5 and a - 0.5 <= most * (b + 0.5)
+
+
 def check(figures):
     ours, loop = figures["fastsig"], figures["hand-written loop"]
-    assert figures["fastsig / loop"] == [
-        pytest.approx(a / b, rel=0.05) for a, b in zip(ours[:5], loop[:5], strict=True)
-    ]
+    ratios = zip(figures["fastsig / loop"], ours[:5], loop[:5], strict=True)
+    assert all(agrees(*each) for each in ratios), figures
     for who in figures.keys() - {"fastsig / loop"}:
         ns, times = figures[who][:5], figures[who][5:]
-        assert times == [pytest.approx(a / b, rel=0.05) for a, b in zip(ns, ours, strict=False)]
-        assert ns[1] < ns[2] < ns[3] < ns[4]
+        assert all(agrees(*each) for each in zip(times, ns, ours[:5], strict=True)), figures
+        assert not COMPARES or ns[1] < ns[2] < ns[3] < ns[4]
 
 
 def test_without_other_libraries(bench, core):
@@ -88,7 +95,7 @@ def test_beside_celery(bench):
         f"Celery {celery.__version__}",
     }
     check(figures)
-    assert min(figures[f"Celery {celery.__version__}"][6:]) > 1
+    assert not COMPARES or min(figures[f"Celery {celery.__version__}"][6:]) > 1
 
 
 STAND_IN = """
