@@ -24,6 +24,14 @@ def make(n):
     return lambda **kwargs: n
 
 
+def make_method(n):
+    class Listener:
+        def method(self, **kwargs):
+            return n
+
+    return Listener().method
+
+
 def entry(receiver):
     return ("outside", id(None)), receiver
 
@@ -61,7 +69,7 @@ def world(Signal, state):
     """Return a signal with connections of every kind, in a state to be interrupted in."""
     signal = Signal()
     it = SimpleNamespace(signal=signal, sender=Sender(), other=Sender())
-    it.receivers = [make(n) for n in range(6)]
+    it.receivers = [make_method(n) if n in (0, 3) else make(n) for n in range(6)]
     if state == "assigned":
         signal.receivers = []
     signal.connect(it.receivers[0])

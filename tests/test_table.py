@@ -519,3 +519,46 @@ def test_comparing_a_sender_key_raises(signal):
         assert len(signal.receivers) == 2
         assert signal.disconnect(second, sender=sender)
     assert signal.send(sender) == []
+
+
+class Listener:
+    def method(self, **kwargs):
+        return "method"
+
+    def other(self, **kwargs):
+        return "other"
+
+
+@pytest.fixture
+def while_asked(fastsig, monkeypatch):
+    """Do something when a method is next asked whether it is alive, which is Python code."""
+    kind = sys.modules["fastsig._shared"].MethodReference
+    ask = kind.__call__
+
+    def while_asked(action):
+        def asked(self):
+            monkeypatch.setattr(kind, "__call__", ask)
+            action()
+            return ask(self)
+
+        monkeypatch.setattr(kind, "__call__", asked)
+
+    return while_asked
+
+
+def test_another_thread_while_a_method_is_disconnected(signal, while_asked):
+    """In the end there are as many connections as if nothing else had changed."""
+    one, two, three = Listener(), Listener(), Listener()
+    for receiver in (one.method, two.method, two.other):
+        signal.connect(receiver)
+
+    def change():
+        signal.disconnect(two.method)
+        signal.disconnect(two.other)
+        signal.connect(three.method)
+
+    while_asked(change)
+    assert signal.disconnect(one.method)
+    assert responses(signal) == ["method"]
+    assert signal.disconnect(three.method)
+    assert signal.receivers == []

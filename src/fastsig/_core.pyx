@@ -514,10 +514,10 @@ cdef class Dispatcher:
                 break
         if entry is None:
             return False
-        if dead(entry[1]):
+        self.index = None  # until the table is without the entry, too
+        if dead(entry[1]):  # asking a method is Python code: another thread may come in
             fs_add(self.version.number)
             return False
-        self.index = None  # until the table is without the entry, too
         # What may be freed here lives until all is done: it may be the last of a receiver.
         table, _entries = self.table, self.entries
         found = False
@@ -533,7 +533,7 @@ cdef class Dispatcher:
                     else:
                         del table[place]
                     break
-        unchanged = self.watched and self.index is None and len(index) == len(table)
+        unchanged = self.watched and edits == self.edits and len(index) == len(table)
         self.index = index if unchanged else None
         self.entries = None  # which would keep the receiver alive
         self.edited()
