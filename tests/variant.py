@@ -41,7 +41,12 @@ VARIANTS = {
     ),
     "fuzz": (
         (*ASSERTIONS, "-fsanitize=address,fuzzer-no-link"),
-        {"CC": "clang", "ASAN_OPTIONS": "detect_leaks=0:detect_odr_violation=0"},
+        {
+            "CC": "clang",
+            "PYTHONMALLOC": "malloc",
+            # The interpreter, which is built without, shall stumble over what was freed, too.
+            "ASAN_OPTIONS": "detect_leaks=0:detect_odr_violation=0:max_free_fill_size=4096",
+        },
     ),
     "debug": (ASSERTIONS, {"PYTHONMALLOC": "debug", "PYTHONDEVMODE": "1"}),
     "refnanny": ((*ASSERTIONS, "-DCYTHON_REFNANNY=1"), {}),
