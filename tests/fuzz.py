@@ -184,7 +184,7 @@ class World:
 
     def act(self):
         """Do the next thing in the middle of another."""
-        if self.depth < 3 and self.acts < 40:
+        if self.depth < 3 and self.acts < 200:
             self.step()
 
     def step(self):
@@ -324,7 +324,7 @@ def collect(world):
 
 OPERATIONS = [connect, connect, connect, disconnect, send, send, send_plainly, send_wrongly]
 OPERATIONS += [has_listeners, new_receiver, lose_receiver, replace_sender, fail, change_code]
-OPERATIONS += [change_table, collect]
+OPERATIONS += [collect, change_table]  # 255, which libFuzzer likes, is the last one
 
 
 def one(data):
