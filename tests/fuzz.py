@@ -105,7 +105,7 @@ class Key:
         self.world.compared = True
         for _ in range(self.world.byte() % 4):
             self.world.act()
-        gc.collect()  # so that what was freed is not left in a free list, as if nothing had been
+            gc.collect()  # so that what was freed does not lie in a free list, as good as new
         lies = [self is other, self is other, True, NotImplemented, LIAR]
         return lies[self.world.byte() % len(lies)]
 
@@ -300,7 +300,8 @@ def change_table(world):
     if change % 4 == 0:
         entry = (("outside", id(None)), Reference(world.receivers[0], world.untold))
     elif change % 4 == 1:
-        entry = ((Key(world, 1), Key(world, hash(key(world.sender())))), world.receiver())
+        known = key(world.senders[5 + world.byte() % 3])
+        entry = ((Key(world, 1), Key(world, hash(known))), world.receiver())
     changes = [
         lambda: table.append(entry),
         lambda: table.insert(0, entry),
