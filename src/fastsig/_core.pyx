@@ -483,24 +483,24 @@ cdef class Dispatcher:
                     fs_add(self.version.number)  # nobody told of that death
                     continue
                 return 0
-            if index is self.index:  # comparing keys may have run code that changed the table
-                break
-        try:
-            if sender_holder is not None:
+            try:
                 holders = self.senders  # a local name, as in `route`
-                holders.setdefault(entry[0][1], sender_holder)
-            entries = self.entries
-            if self.watched:
-                table = self.table  # a local name, too: without a GIL appending may let it go
-                PyList_Append(table, entry)
-            else:
-                self.receivers.append(entry)
-                entries.append(entry)
-        except BaseException:
-            self.seen -= 1  # so that the next operation works out anew what goes with the table
-            raise
-        self.edited()
-        return 0
+                if sender_holder is not None:
+                    holders.setdefault(entry[0][1], sender_holder)
+                # Comparing keys may have run code that changed the table.
+                if index is not self.index or holders is not self.senders:
+                    continue
+                table, entries = self.table, self.entries
+                if self.watched:
+                    PyList_Append(table, entry)
+                else:
+                    self.receivers.append(entry)
+                    entries.append(entry)
+            except BaseException:
+                self.seen -= 1  # so that the next operation works out anew what goes with the table
+                raise
+            self.edited()
+            return 0
 
     cdef bint remove(self, tuple keys) except -1:
         """Remove the entry with these keys; return whether it was there."""
