@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
+from cores import FREE_THREADED
 
-if sysconfig.get_config_var("Py_GIL_DISABLED"):  # 3.13 does; newer ones were not tried
+if FREE_THREADED:  # 3.13 does; newer ones were not tried
     pytest.skip("this interpreter itself crashes without memory", allow_module_level=True)
 if sys.implementation.name != "cpython":
     pytest.skip("nothing here makes allocations fail", allow_module_level=True)
