@@ -97,11 +97,12 @@ bench-quick: $(VENV)/benched
 guard: $(VENV)/built
 	$(BIN)/python benchmarks/guard.py
 
-# What needs no worker.  Under AddressSanitizer no `id` is soon used again, as some tests need it.
+# What needs no worker.  Under AddressSanitizer no `id` is soon used again and no block is counted,
+# as some tests need it, above all of what goes wrong with the peers.
 CORE_TESTS = $(filter-out $(addprefix tests/test_,bench.py building.py celery.py command.py \
 	growth.py no_memory.py),$(wildcard tests/test_*.py))
 REUSE = not fresh_senders_after_a_dead_one and not deaths_that_nobody_tells_of \
-	and not goes_wrong_with_celery
+	and not goes_wrong
 VARIANT = $(BIN)/python tests/variant.py
 
 # The compiled core under AddressSanitizer and UndefinedBehaviorSanitizer, without memory, with its
