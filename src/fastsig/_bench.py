@@ -284,7 +284,7 @@ def _version(distribution: str) -> str:
 
 def _table(figures: list[dict[str, float]], ours: str, loop: str) -> list[str]:
     def row(label: str, left: Iterable[str], right: Iterable[str] = ()) -> str:
-        cells = [*(f"{cell:>8}" for cell in left), *(f"{cell:>7}" for cell in right)]
+        cells = [*(f" {cell:>7}" for cell in left), *(f" {cell:>6}" for cell in right)]
         return f"{label:<20}{''.join(cells)}"
 
     def times(value: float) -> str:
