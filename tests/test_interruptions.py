@@ -62,6 +62,17 @@ OPERATIONS = {
     "reverse": lambda it: it.signal.receivers.reverse(),
     "assign": lambda it: setattr(it.signal, "receivers", [entry(outside)]),
 }
+# What may come in between only: nobody says that they are done at once.
+CHANGES = {
+    "exchange": lambda it: (
+        bool(it.signal.connect(it.receivers[5])),
+        it.signal.disconnect(it.receivers[0]),
+    ),
+    "exchange outside": lambda it: (
+        it.signal.receivers.append(entry(outside)),
+        it.signal.receivers.pop(0),
+    )[:0],
+}
 STATES = ["fresh", "sent", "dead", "assigned"]
 
 
@@ -178,16 +189,17 @@ def test_another_operation(Signal, interruption, state):
     # There are few collections; of the lines, the others are for the soak.
     all_points = interruption is Collection or os.environ.get("FASTSIG_TEST_MINUTES")
     stride = 1 if all_points else 11
-    for first, second in itertools.product(OPERATIONS, repeat=2):
+    everything = {**OPERATIONS, **CHANGES}
+    for first, second in itertools.product(OPERATIONS, everything):
         expected = []
         for order in ((0, 1), (1, 0)):
             it, results = world(Signal, state), [None, None]
             for which in order:
-                results[which] = OPERATIONS[(first, second)[which]](it)
+                results[which] = everything[(first, second)[which]](it)
             expected.append((*results, seen(it)))
         for point in itertools.count(1 + points % stride, stride):
             it, results = world(Signal, state), []
-            with interruption(point, lambda: results.append(OPERATIONS[second](it))) as context:
+            with interruption(point, lambda: results.append(everything[second](it))) as context:
                 result = OPERATIONS[first](it)
             if not context.happened:
                 break

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import weakref
 
 import pytest
 
@@ -295,3 +296,19 @@ def test_many_senders(signal):
             signal.send(sender)
             assert seen == [("any", sender), (i, sender), ("last", sender)]
             seen.clear()
+
+
+def test_a_weak_reference_as_a_sender(signal, collect):
+    """It is a sender like any other: what it refers to may die."""
+
+    class Target:
+        pass
+
+    target = Target()
+    sender = weakref.ref(target)
+    signal.connect(handler, sender=sender)
+    del target
+    collect()
+    signal.connect(handler, sender="other")
+    assert len(signal.send(sender)) == 1
+    assert signal.disconnect(handler, sender=sender)

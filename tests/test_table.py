@@ -562,3 +562,75 @@ def test_another_thread_while_a_method_is_disconnected(signal, while_asked):
     assert responses(signal) == ["method"]
     assert signal.disconnect(three.method)
     assert signal.receivers == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda signal, keys: signal.receivers.__setitem__(0, (keys, first)),
+        lambda signal, keys: setattr(signal, "receivers", [(keys, first)]),
+        lambda signal, keys: setattr(signal, "receivers", [(k, r) for k, r in signal.receivers]),
+    ],
+)
+def test_replaced_while_a_method_is_disconnected(signal, while_asked, change):
+    """What has its keys by then is disconnected instead."""
+    listener = Listener()
+    signal.connect(listener.method)
+    while_asked(lambda: change(signal, signal.receivers[0][0]))
+    assert signal.disconnect(listener.method)
+    assert signal.receivers == []
+
+
+def put_aside(signal, sender):
+    saved, signal.receivers = signal.receivers, []
+    signal.send(sender)
+    signal.receivers = saved
+
+
+def take_out(signal, sender):
+    saved, signal.receivers[:] = list(signal.receivers), []
+    signal.send(sender)
+    signal.receivers[:] = saved
+
+
+def sort(signal, sender):
+    signal.receivers.sort(key=lambda entry: len(signal.send(sender)))
+
+
+@pytest.mark.parametrize("restored", [put_aside, take_out, sort])
+def test_restored_connections_stay_their_senders(signal, collect, restored):
+    """So factory_boy's `mute_signals` does; CPython empties a list while it sorts it."""
+
+    class Sender:
+        pass
+
+    sender = Sender()
+    signal.connect(first, sender=sender)
+    signal.send(sender)
+    restored(signal, sender)
+    assert responses(signal, sender) == [1]
+    del sender
+    collect()
+    assert signal.send(None) == []
+    assert signal.receivers == []
+
+
+def test_list_with_an_order_of_its_own(signal, collect):
+    """What is in the list counts, and what died in it is purged."""
+
+    class Reversed(list):
+        def __iter__(self):
+            return iter(self[::-1])
+
+    def doomed(**kwargs):
+        return "doomed"
+
+    signal.receivers = Reversed()
+    signal.connect(doomed)
+    signal.connect(first)
+    signal.connect(second)
+    assert responses(signal) == ["doomed", 1, 2]
+    del doomed
+    collect()
+    assert responses(signal) == [1, 2]
+    assert len(signal.receivers) == 2

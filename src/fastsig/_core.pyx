@@ -401,8 +401,8 @@ cdef class Dispatcher:
         table, entries = self.table, self.entries
         if entries is None:
             return False
-        if not PyList_CheckExact(table):
-            table = list(table or ())
+        if not isinstance(table, list):
+            table = listed(table)
         return fs_same(<PyObject *>table, <PyObject *>entries)
 
     cdef int refresh(self) except -1:
@@ -413,7 +413,7 @@ cdef class Dispatcher:
         """
         while True:
             number, edits, table = fs_load(self.version.number), self.edits, self.table
-            entries = list(table or ())
+            entries = listed(table)
             live, senders = self.purged(entries)
             routes = {}
             places = {ANY: []}
@@ -458,6 +458,11 @@ cdef class Dispatcher:
                 live.append(entry)
                 if sender_holder is not None:
                     senders[sender_key] = sender_holder
+        # Connections that were taken out of the table from outside may be put back.
+        for sender_key in list(holders):
+            sender_holder = holders.get(sender_key)
+            if PyWeakref_CheckRef(<PyObject *>sender_holder) and not dead(sender_holder):
+                senders[sender_key] = sender_holder
         return live, senders
 
     cdef dict indexed(self):
@@ -466,7 +471,7 @@ cdef class Dispatcher:
             self.refresh()
             number, edits, table = fs_load(self.version.number), self.edits, self.table
             index = {}
-            for entry in list(table or ()):
+            for entry in listed(table):
                 index.setdefault(entry[0], entry)
             if number == fs_load(self.version.number) and edits == self.edits:
                 self.index = index
@@ -476,7 +481,7 @@ cdef class Dispatcher:
     cdef int insert(self, tuple entry, sender_holder) except -1:
         """Add an entry to the table, unless one with its keys is there."""
         while True:
-            index = self.indexed()
+            index, edits = self.indexed(), self.edits
             other = index.setdefault(entry[0], entry)
             if other is not entry:
                 if dead(other[1]) and isinstance(self.table, list):
@@ -488,7 +493,7 @@ cdef class Dispatcher:
                 if sender_holder is not None:
                     holders.setdefault(entry[0][1], sender_holder)
                 # Comparing keys may have run code that changed the table.
-                if index is not self.index or holders is not self.senders:
+                if edits != self.edits:
                     continue
                 table, entries = self.table, self.entries
                 if self.watched:
@@ -508,35 +513,37 @@ cdef class Dispatcher:
             index = self.indexed()
             number, edits, table = fs_load(self.version.number), self.edits, self.table
             holders = self.senders  # a local name, as in `route`
-            others = list(table or ()) if keys[1] in holders else None
+            others = listed(table) if keys[1] in holders else None
             entry = index.pop(keys, None)
-            if index is self.index:
-                break
-        if entry is None:
-            return False
-        self.index = None  # until the table is without the entry, too
-        if dead(entry[1]):  # asking a method is Python code: another thread may come in
-            fs_add(self.version.number)
-            return False
-        # What may be freed here lives until all is done: it may be the last of a receiver.
-        table, _entries = self.table, self.entries
-        found = False
-        # Deleting takes the table's lock again, which CPython from 3.14 on does without giving it
-        # up in between; a free-threaded 3.13 may let another thread change the table there.
-        with cython.critical_section(table):
-            entries = table if isinstance(table, list) else list(table or ())
-            for place in range(PyList_GET_SIZE(entries)):
-                if PyList_GET_ITEM(entries, place) is <PyObject *>entry:
-                    found = True
-                    if self.watched:
-                        PyList_SetSlice(table, place, place + 1, NULL)
-                    else:
-                        del table[place]
-                    break
-        unchanged = self.watched and edits == self.edits and len(index) == len(table)
-        self.index = index if unchanged else None
-        self.entries = None  # which would keep the receiver alive
-        self.edited()
+            if index is not self.index:
+                continue
+            if entry is None:
+                return False
+            self.index = None  # until the table is without the entry, too
+            if dead(entry[1]):  # asking a method is Python code: another thread may come in
+                fs_add(self.version.number)
+                return False
+            # What may be freed here lives until all is done: it may be the last of a receiver.
+            table, _entries = self.table, self.entries
+            found = False
+            # Deleting takes the table's lock again, which CPython from 3.14 on does without giving
+            # it up in between; a free-threaded 3.13 may let another thread change the table there.
+            with cython.critical_section(table):
+                entries = table if isinstance(table, list) else listed(table)
+                for place in range(PyList_GET_SIZE(entries)):
+                    if PyList_GET_ITEM(entries, place) is <PyObject *>entry:
+                        found = True
+                        if self.watched:
+                            PyList_SetSlice(table, place, place + 1, NULL)
+                        else:
+                            del table[place]
+                        break
+            unchanged = self.watched and edits == self.edits and len(index) == len(table)
+            self.index = index if unchanged else None
+            self.entries = None  # which would keep the receiver alive
+            self.edited()
+            if found or not isinstance(table, list):
+                break  # if not, another may have taken its place meanwhile
         if others is not None:
             left = -1  # of its sender's connections, not counting this one
             for (_, sender_key), _ in others:
@@ -685,6 +692,16 @@ cdef class Dispatcher:
             # No return from here: Cython's needs a traceback, for which there may be no memory.
             response = self._failed(receiver, exception)
         return response
+
+
+cdef list listed(table):
+    """Return a copy of a table; of a list, whatever its own methods, as it is."""
+    if not isinstance(table, list):
+        return list(table or ())
+    entries = []  # PyList_GetSlice looks at the size before it allocates, which may collect
+    for entry in <list>table:
+        entries.append(entry)
+    return entries
 
 
 cdef bint dead(reference) except -1:

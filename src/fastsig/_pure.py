@@ -11,10 +11,9 @@ that it saw, and is not used once there is another.  So no lock is ever held.
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import compress
+from itertools import chain, compress
 from keyword import iskeyword
-from operator import contains, is_, not_
+from operator import attrgetter, contains, is_, not_
 from types import FunctionType, MethodType
 from weakref import ReferenceType
 
@@ -158,6 +157,7 @@ class Dispatcher:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
+        self._table, self._index, self._routes = None, None, NO_ROUTES
         self._senders = {}
         self._version = Version()
         self._adopt(Table(self._version))
@@ -269,38 +269,66 @@ class Dispatcher:
     def _adopt(self, table: Any) -> None:
         """Make `table` the table."""
         # The table of another signal tells that one, so here it is compared like any list.
-        self._watched = type(table) is Table and table.changed is self._version
-        self._table = table
-        self._index = None
-        self._edited()
+        watched = type(table) is Table and table.changed is self._version
+        self._at_once(
+            later(setattr, self, "_table", table), later(setattr, self, "_watched", watched)
+        )
 
-    def _edited(self) -> None:
-        """Drop what was worked out from the table as it was."""
-        self._version.state = object()
-        self._routes = NO_ROUTES
+    def _at_once(
+        self,
+        *actions: Iterable[object],
+        conditions: Iterable[object] = (True,),
+        index: tuple[object, dict[Hashable, Entry]] | None = None,
+    ) -> bool:
+        """Change the table, if that is all right; return whether it was.
+
+        Arguments:
+            *actions: What changes it, and what goes with it: see `later`.
+            conditions: Whether to; looked at right before.
+            index: What is then the index of the table.
+        """
+        # One operation, which runs no bytecode unless an action does, allocates nothing that is
+        # collected, and frees no receiver: nothing comes between.
+        state, _old = object(), (self._routes, self._index, self._table)
+        edit = chain(
+            later(setattr, self._version, "state", state),
+            *actions,
+            later(setattr, self, "_index", index),
+            later(setattr, self, "_routes", NO_ROUTES),
+        )
+        return bool(list(chain.from_iterable(compress((edit,), conditions))))
+
+    def _still(self, watched: bool, index: tuple[object, dict[Hashable, Entry]]) -> Iterable[bool]:
+        """Return the condition that no other edit has come between."""
+        if watched:
+            return unchanged(self, "_index", index)
+        return unchanged(self._version, "state", index[0])
 
     def _current(self) -> Routes:
         """Return what is worked out from the table as it is, once what died is purged."""
         version = self._version
         routes = self._routes
         if routes.state is version.state and (
-            self._watched or _same(routes.entries, list(self._table or ()))
+            self._watched or _same(routes.entries, listed(self._table))
         ):
             return routes
         while True:
             state, outside = version.state, version.outside
-            entries = list(self._table or ())
+            entries = listed(self._table)
             alive, senders = self._purged(entries)
             routes = Routes(state, alive)
             if state is version.state:
                 break
         index = self._index
-        if index is not None and (index[0] is not outside or not self._watched):
+        if index is not None and index[0] is not outside:
             self._index = None
         if len(alive) != len(entries) and isinstance(self._table, list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
-            self._let_go(sender_key, state)
+            sender_holder = self._senders.get(sender_key)
+            # Connections that were taken out of the table from outside may be put back.
+            if dead(sender_holder) or not isinstance(sender_holder, ReferenceType):
+                self._let_go(sender_key, state)
         if len(routes.places) == 1 and (self._watched or type(self._table) is list):
             sole = routes.sole = routes.route(ANY)
             assert sole is not None
@@ -324,7 +352,8 @@ class Dispatcher:
     def _let_go(self, sender_key: Hashable, state: object) -> None:
         """Drop what keeps a sender's key its own, which no connection in `state` needs."""
         sender_holder = self._senders.pop(sender_key, None)
-        if sender_holder is not None and state is not self._version.state:
+        changed = state is not self._version.state
+        if sender_holder is not None and changed and not dead(sender_holder):
             self._senders.setdefault(sender_key, sender_holder)  # a new connection may need it
 
     def _discard(self, gone: set[int]) -> None:
@@ -346,83 +375,76 @@ class Dispatcher:
                 and len(index[1]) == len(self._table)
             ):
                 return index
-            state = version.state
             index = version.outside, {}
-            for entry in self._current().entries:
+            routes = self._current()
+            for entry in routes.entries:
                 index[1].setdefault(entry[0], entry)
-            self._index = index if self._watched else None
-            if state is version.state:
+            if not self._watched:
+                if routes.state is version.state:
+                    return routes.state, index[1]
+                continue
+            kept = later(setattr, self, "_index", index)
+            if [*chain.from_iterable(compress((kept,), unchanged(version, "state", routes.state)))]:
                 return index
 
     def _insert(self, entry: Entry, sender_holder: object) -> None:
         """Add an entry to the table, unless one with its keys is there."""
         keys = entry[0]
         while True:
-            outside, index = self._indexed()
+            outside, index = current = self._indexed()
+            table, watched = self._table, self._watched
             other = index.get(keys)
-            if other is None:
-                break
-            if not (dead(other[1]) and isinstance(self._table, list)):
-                return
-            self._version()  # nobody told of that death
-        if sender_holder is not None:
-            self._senders.setdefault(keys[1], sender_holder)
-        self._edited()  # for an exception (of a signal handler) right after the change
-        state = object()  # there may be no memory for it then
-        try:
-            # One operation, which runs no bytecode: no other thread connects the same meanwhile.
-            table = self._table
-            if self._watched:
-                added = map(index.setdefault, (keys,), (entry,))
-                list.extend(table, filter(partial(is_, entry), added))
-                if self._version.outside is not outside:  # the index may not have been true
-                    same = (other for other in list(table) if other[0] == keys)
-                    if next(same, entry) is not entry:
-                        self._discard({id(entry)})
-            elif type(table) is list:
+            if other is not None:
+                if not (dead(other[1]) and isinstance(table, list)):
+                    return
+                self._version()  # nobody told of that death
+                continue
+            conditions = self._still(watched, current)
+            actions: list[Iterable[object]] = []
+            if sender_holder is not None:
+                actions = [later(self._senders.setdefault, keys[1], sender_holder)]
+            if watched:
+                actions += later(list.append, table, entry), later(index.setdefault, keys, entry)
+            elif type(table) is list:  # which may have been changed from outside
                 known = map(contains, map(dict, (table,)), (keys,))
-                table.extend(compress((entry,), map(not_, known)))
+                conditions = compress(map(not_, known), conditions)
+                actions.append(later(table.append, entry))
             else:
-                self.receivers.append(entry)
-            if sender_holder is not None:  # again: without the entry, it may have been dropped
-                self._senders.setdefault(keys[1], sender_holder)
-        finally:
-            self._version.state = state
-            self._routes = NO_ROUTES
+                actions.append(later(self.receivers.append, entry))
+            after = (outside, index) if watched else None
+            if self._at_once(*actions, conditions=conditions, index=after):
+                return
 
     def _remove(self, keys: tuple[Hashable, Hashable]) -> bool:
         """Remove the entry with these keys; return whether it was there."""
-        _, index = self._indexed()
-        entry = index.get(keys)
-        if entry is None:
-            return False
-        if dead(entry[1]):
-            self._version()
-            return False
-        self._edited()  # as in `_insert`
-        state = object()
-        try:
-            table = self._table
-            try:
-                if self._watched:  # in one operation, too
-                    next(map(list.remove, (table,), map(index.pop, (keys,))))
-                else:
-                    type(table).remove(table, entry)
-            except KeyError:
+        while True:
+            outside, index = current = self._indexed()
+            table, watched = self._table, self._watched
+            entry = index.get(keys)
+            if entry is None:
                 return False
-            except ValueError:  # it is gone, or comparing keys ran code that changed the table
+            if dead(entry[1]):
+                self._version()
+                return False
+            actions = [later(list.remove if watched else type(table).remove, table, entry)]
+            if watched:
+                actions.append(later(index.pop, keys, None))
+            try:
+                conditions = self._still(watched, current)
+                after = (outside, index) if watched else None
+                if not self._at_once(*actions, conditions=conditions, index=after):
+                    continue
+            except ValueError:  # comparing keys ran code that changed the table
                 if all(other is not entry for other in list(table)):
-                    return False
+                    continue
                 self._discard({id(entry)})
+                self._version()
             now = self._version.state
             if keys[1] in self._senders and all(
                 sender_key != keys[1] for (_, sender_key), _ in list(self._table)
             ):
                 self._let_go(keys[1], now)
-        finally:
-            self._version.state = state
-            self._routes = NO_ROUTES
-        return True
+            return True
 
     def _find(self, sender: object) -> Route:
         """Return the route of a sender."""
@@ -480,6 +502,22 @@ class Dispatcher:
         return receiver(
             *[sent[names[i]] for i in positional], **{names[i]: sent[names[i]] for i in by_keyword}
         )
+
+
+def unchanged(thing: object, name: str, value: object) -> Iterable[bool]:
+    """Return the condition, looked at later, that an attribute is still the same."""
+    return map(is_, map(attrgetter(name), (thing,)), (value,))
+
+
+def later(function: Callable[..., object], *args: object) -> Iterable[object]:
+    """Return an iterator that calls a function once."""
+    return map(function, *[(arg,) for arg in args])
+
+
+def listed(table: Any) -> list[Any]:
+    """Return a copy of a table; of a list, whatever its own methods, as it is."""
+    # Not by list.copy, which looks at the size before it allocates, which may collect.
+    return list(list.__iter__(table)) if isinstance(table, list) else list(table or ())
 
 
 def live(reference: Any) -> Any:

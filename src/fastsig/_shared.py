@@ -120,8 +120,8 @@ def reference(thing: object, callback: Callable[[Any], object]) -> ReferenceType
 def holder(sender: object, callback: Callable[[Any], object]) -> object:
     """Return what keeps a sender's key its own.
 
-    That is a weak reference; where there can be none the sender itself, which lives on; for a
-    sender that is known by its value, None.
+    That is a weak reference; where there can be none a tuple of the sender, which lives on; for
+    a sender that is known by its value, None.
     """
     if sender is None:
         return None
@@ -131,7 +131,7 @@ def holder(sender: object, callback: Callable[[Any], object]) -> object:
     try:
         return reference(sender, callback)
     except TypeError:
-        return sender
+        return (sender,)  # which is no weak reference, even if the sender is one
 
 
 def dead(reference: object) -> bool:
