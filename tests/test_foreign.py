@@ -505,7 +505,7 @@ class TestChanges:
         [
             (lambda self, b=0, **kwargs: b, 2),
             (lambda self, b, a: (a, b), (1, 2)),
-            (functools.partial(lambda **kwargs: "partial"), "partial"),
+            (staticmethod(functools.partial(lambda **kwargs: "partial")), "partial"),
             (None, None),
         ],
     )
