@@ -696,12 +696,8 @@ cdef class Dispatcher:
 
 cdef list listed(table):
     """Return a copy of a table; of a list, whatever its own methods, as it is."""
-    if not isinstance(table, list):
-        return list(table or ())
-    entries = []  # PyList_GetSlice looks at the size before it allocates, which may collect
-    for entry in <list>table:
-        entries.append(entry)
-    return entries
+    # Not by PyList_GetSlice, which looks at the size before it allocates, which may collect.
+    return list(list.__iter__(table) if isinstance(table, list) else table or ())
 
 
 cdef bint dead(reference) except -1:

@@ -6,11 +6,13 @@ which calls them as one would by hand.
 
 Instead of critical sections it relies on single operations of built-in types, which no other
 thread can interrupt: what one thread works out from the table belongs to the state of the table
-that it saw, and is not used once there is another.  So no lock is ever held.
+that it saw, and is not used once there is another.  So no lock is ever held; but without a GIL one
+makes single operations of them.
 """
 
 from __future__ import annotations
 
+import sys
 from itertools import chain, compress
 from keyword import iskeyword
 from operator import attrgetter, contains, is_, not_
@@ -289,14 +291,15 @@ class Dispatcher:
         """
         # One operation, which runs no bytecode unless an action does, allocates nothing that is
         # collected, and frees no receiver: nothing comes between.
-        state, _old = object(), (self._routes, self._index, self._table)
+        before, after, _old = object(), object(), (self._routes, self._index, self._table)
         edit = chain(
-            later(setattr, self._version, "state", state),
+            later(setattr, self._version, "state", before),  # there may be an exception in between
             *actions,
             later(setattr, self, "_index", index),
             later(setattr, self, "_routes", NO_ROUTES),
+            later(setattr, self._version, "state", after),
         )
-        return bool(list(chain.from_iterable(compress((edit,), conditions))))
+        return bool(done(compress((edit,), conditions)))
 
     def _still(self, watched: bool, index: tuple[object, dict[Hashable, Entry]]) -> Iterable[bool]:
         """Return the condition that no other edit has come between."""
@@ -358,10 +361,17 @@ class Dispatcher:
 
     def _discard(self, gone: set[int]) -> None:
         """Take the entries with these `id` out of the table."""
-        # One operation, which runs no bytecode: no other thread changes the table meanwhile.
-        table = self._table
-        stays = map(not_, map(gone.__contains__, map(id, table)))
-        list.__setitem__(table, slice(None), compress(table, stays))
+        # As in `_at_once`.  `list.__setitem__` would make a tuple of its arguments, and a list.
+        table: Any = self._table
+        stays: list[object] = []
+        stay = map(not_, map(gone.__contains__, map(id, table)))
+        done(
+            (
+                later(stays.extend, compress(table, stay)),
+                later(list.clear, table),
+                later(list.extend, table, stays),
+            )
+        )
 
     def _indexed(self) -> tuple[object, dict[Hashable, Entry]]:
         """Return the entries of the table by their keys, after the token of its outside changes."""
@@ -384,7 +394,7 @@ class Dispatcher:
                     return routes.state, index[1]
                 continue
             kept = later(setattr, self, "_index", index)
-            if [*chain.from_iterable(compress((kept,), unchanged(version, "state", routes.state)))]:
+            if done(compress((kept,), unchanged(version, "state", routes.state))):
                 return index
 
     def _insert(self, entry: Entry, sender_holder: object) -> None:
@@ -507,6 +517,21 @@ class Dispatcher:
 def unchanged(thing: object, name: str, value: object) -> Iterable[bool]:
     """Return the condition, looked at later, that an attribute is still the same."""
     return map(is_, map(attrgetter(name), (thing,)), (value,))
+
+
+def done(operations: Iterable[Iterable[object]]) -> list[object]:
+    """Do what `later` put off; return what came of it."""
+    if LOCK is None:
+        return list(chain.from_iterable(operations))
+    with LOCK:
+        return list(chain.from_iterable(operations))
+
+
+LOCK: Any = None
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    from threading import RLock
+
+    LOCK = RLock()
 
 
 def later(function: Callable[..., object], *args: object) -> Iterable[object]:
