@@ -1,5 +1,6 @@
 """``python -m fastsig bench``, and the fixture with which users benchmark their receivers."""
 
+import contextlib
 import json
 import re
 import signal as os_signal
@@ -66,6 +67,18 @@ def agrees(ratio, a, b):
     return least * (b - 0.5) <= a + 0.5 and a - 0.5 <= most * (b + 0.5)
 
 
+def settled(measure, check):
+    """Check what was measured; what noise makes of it is measured again, up to twice.
+
+    These measurements are so short that one interruption can turn the order of two of them.
+    """
+    for _ in range(2):
+        found = measure()
+        with contextlib.suppress(AssertionError):
+            return check(found)
+    return check(measure())
+
+
 def check(figures):
     ours, loop = figures["fastsig"], figures["hand-written loop"]
     ratios = zip(figures["fastsig / loop"], ours[:5], loop[:5], strict=True)
@@ -73,14 +86,16 @@ def check(figures):
     for who in figures.keys() - {"fastsig / loop"}:
         ns, times = figures[who][:5], figures[who][5:]
         assert all(agrees(*each) for each in zip(times, ns, ours[:5], strict=True)), figures
-        assert not COMPARES or ns[1] < ns[2] < ns[3] < ns[4]
+        assert not COMPARES or ns[1] < ns[2] < ns[3] < ns[4], figures
+    return figures
 
 
 def test_without_other_libraries(bench, core):
-    output = bench()
-    figures = rows(output)
-    assert set(figures) == {"fastsig", "hand-written loop", "fastsig / loop"}
-    check(figures)
+    def shown(output):
+        assert set(check(rows(output))) == {"fastsig", "hand-written loop", "fastsig / loop"}
+        return output
+
+    output = settled(bench, shown)
     assert f"Not installed: {', '.join(LIBRARIES)}." in output
     assert re.search(rf"^core +{'compiled' if core == 'compiled' else 'pure Python'}", output, re.M)
     assert re.search(r"^machine +\S.*, \d+ processors$", output, re.M)
@@ -89,13 +104,13 @@ def test_without_other_libraries(bench, core):
 
 def test_beside_celery(bench):
     celery = pytest.importorskip("celery")
-    figures = rows(bench([name for name in LIBRARIES if name != "Celery"]))
-    assert set(figures) == {
-        *("fastsig", "hand-written loop", "fastsig / loop"),
-        f"Celery {celery.__version__}",
-    }
-    check(figures)
-    assert not COMPARES or min(figures[f"Celery {celery.__version__}"][6:]) > 1
+    name = f"Celery {celery.__version__}"
+
+    def is_faster(figures):
+        assert set(check(figures)) == {"fastsig", "hand-written loop", "fastsig / loop", name}
+        assert not COMPARES or min(figures[name][6:]) > 1, figures
+
+    settled(lambda: rows(bench([each for each in LIBRARIES if each != "Celery"])), is_faster)
 
 
 STAND_IN = """
@@ -112,13 +127,11 @@ module.Signal = Signal
 
 def test_what_is_there_but_was_not_installed(bench):
     without = [name for name in LIBRARIES if name != "Blinker"]
-    output = bench(
-        without,
-        STAND_IN + "from importlib import metadata\n"
-        "def missing(name): raise metadata.PackageNotFoundError(name)\nmetadata.version = missing",
+    before = STAND_IN + (
+        "from importlib import metadata\n"
+        "def missing(name): raise metadata.PackageNotFoundError(name)\nmetadata.version = missing"
     )
-    check(rows(output))
-    assert "blinker" in rows(output)
+    assert "blinker" in settled(lambda: rows(bench(without, before)), check)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +145,13 @@ def test_what_is_there_but_was_not_installed(bench):
 )
 def test_a_library_that_is_broken_is_left_out(bench, fault, told):
     without = [name for name in LIBRARIES if name != "Blinker"]
-    output = bench(without, STAND_IN + fault)
-    assert f"Left out: Blinker, {told}" in output
-    assert "Blinker" not in re.search("Not installed: .*", output)[0]
-    figures = rows(output)
-    assert set(figures) == {"fastsig", "hand-written loop", "fastsig / loop"}
-    check(figures)
+
+    def is_left_out(output):
+        assert f"Left out: Blinker, {told}" in output
+        assert "Blinker" not in re.search("Not installed: .*", output)[0]
+        assert set(check(rows(output))) == {"fastsig", "hand-written loop", "fastsig / loop"}
+
+    settled(lambda: bench(without, STAND_IN + fault), is_left_out)
 
 
 def test_a_library_that_lacks_what_it_needs_is_not_called_missing(bench):
@@ -237,7 +251,9 @@ class TestFixture:
         return pytest_run
 
     def test_measuring(self, pytest_run, core):
-        found = pytest_run()
+        settled(pytest_run, lambda found: self.check(found, core))
+
+    def check(self, found, core):
         assert set(found) == {"test_receivers", "test_errors"}
         info = found["test_receivers"]["extra_info"]
         assert info["core"] == core
