@@ -495,6 +495,32 @@ def test_comparing_a_sender_key_sends(signal, own_table, change, when):
     assert len(signal.send(sender)) == len(signal.send(sender)) == reached
 
 
+@pytest.mark.parametrize("own_table", [True, False])
+def test_comparing_moves_what_is_disconnected(signal, own_table):
+    moves = []
+
+    class Key:
+        def __hash__(self):
+            return 7
+
+        def __eq__(self, other):
+            if moves:
+                moves.pop()()
+            return self is other
+
+    if not own_table:
+        signal.receivers = []
+    table = signal.receivers
+    table.append(((Key(), ANY), first))
+    signal.connect(second)
+    assert responses(signal) == [1, 2]
+    moves.append(lambda: table.insert(0, table.pop()))
+    assert signal.disconnect(second)
+    assert responses(signal) == [1]
+    assert len(table) == 1
+    assert not signal.disconnect(second)
+
+
 def test_comparing_a_sender_key_raises(signal):
     """A disconnection that fails leaves a connection that is not added again."""
     sender, errors = type("Sender", (), {})(), []
