@@ -135,18 +135,55 @@ class TestTrimming:
 
         @signal.connect
         @decorate
-        def trimmed(value):
-            return value
-
-        @signal.connect
-        @decorate
         def everything(**kwargs):
             return sorted(kwargs)
 
         assert [response for _, response in signal.send("s", value=1, more=2)] == [
-            ("wrapped", 1),
             ("wrapped", ["more", "sender", "signal", "value"]),
         ]
+
+    def test_decorated_with_other_parameters(self, signal):
+        """As in Celery, what counts is the function that is called, not what it wraps."""
+
+        def decorate(function):
+            @signal.connect
+            @functools.wraps(function)
+            def taking_all(*args, **kwargs):
+                return function(args, sorted(kwargs))
+
+            @signal.connect
+            @functools.wraps(function)
+            def trimmed(more):
+                return function(more)
+
+            return taking_all, trimmed
+
+        def wrapped(*args):
+            return args
+
+        connected = decorate(wrapped)
+        assert [response for _, response in signal.send("s", value=1, more=2)] == [
+            ((), ["more", "sender", "signal", "value"]),
+            (2,),
+        ]
+        assert all(signal.disconnect(each) for each in connected)
+
+    def test_retried(self, signal):
+        """It gets the arguments that the receiver itself would."""
+
+        @signal.connect(retry=True)
+        def by_position(value, more=0, *, sender):
+            return value, more, sender
+
+        @signal.connect(retry=True)
+        def everything(value, **kwargs):
+            return value, sorted(kwargs)
+
+        for more in ({}, {"more": 2}):
+            assert [response for _, response in signal.send("s", value=1, other=3, **more)] == [
+                (1, more.get("more", 0), "s"),
+                (1, sorted(["other", "sender", "signal", *more])),
+            ]
 
     def test_other_callables(self, signal):
         class Slotted:

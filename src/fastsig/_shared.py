@@ -199,13 +199,16 @@ def plan(
         return kind, None, (), tuple(chosen)
 
     code = function.__code__
+    if hasattr(function, "_retries"):
+        _, _, positionally, by_keyword = plan(function._retries, names)
+        return kind, code, (), tuple(sorted(positionally + by_keyword))
     bound = kind != FUNCTION
     count = code.co_argcount
     named = code.co_varnames[max(bound, code.co_posonlyargcount) : count]
     only = code.co_varnames[count : count + code.co_kwonlyargcount]
     if not code.co_flags & VARKEYWORDS:
         accepted = {*named, *only}
-    elif hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+    elif hasattr(function, "__signature__"):
         accepted = keywords_of(receiver)
     else:
         accepted = None
