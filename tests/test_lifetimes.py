@@ -588,6 +588,32 @@ class TestNoGrowth:
         assert abs(blocks() - blocks()) < 50
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("before", ["", "import logging"])
+def test_the_first_fork(run, before):
+    """Parent and child can log, and neither says anything that nobody asked for."""
+    run(f"""
+        import os, sys
+        {before}
+        import fastsig
+        assert bool({before!r}) == ("logging" in sys.modules)
+        sys.unraisablehook = lambda unraisable: os._exit(3)
+        for _ in range(2):
+            child = os.fork()
+            import logging, threading
+            thread = threading.Thread(
+                target=logging.getLogger("new").error, args=["not locked"], daemon=True
+            )
+            thread.start()
+            thread.join(10)
+            if thread.is_alive():
+                os._exit(4)
+            if not child:
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    """)
+
+
 @pytest.mark.skipif(FREE_THREADED, reason=NO_FORKS_AMONG_THREADS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

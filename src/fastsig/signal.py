@@ -7,6 +7,7 @@ so on purpose (README, "What is better").
 from __future__ import annotations
 
 import os
+import sys
 
 from fastsig._shared import key, target
 
@@ -323,8 +324,12 @@ def _shown(thing: object) -> object:
 
 
 def _import_all() -> None:
+    new = "logging" not in sys.modules
     for name in ("inspect", "logging", "time", "warnings"):
         __import__(name)
+    if new:
+        # Imported after the fork began, it acquires nothing before, but releases afterwards.
+        sys.modules["logging"]._lock.acquire()
 
 
 if hasattr(os, "register_at_fork"):
