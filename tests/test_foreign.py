@@ -649,6 +649,20 @@ class TestSubclasses:
         mixed.connect(first)
         assert mixed.send(None) == ["mixin", (first, 1)]
 
+    def test_of_a_class_that_takes_arguments(self, Signal):
+        """The `__new__` of another base, which Python would ask, is never called."""
+
+        class Needs:
+            def __new__(cls, needed):
+                raise AssertionError
+
+        class Mixed(Signal, Needs):
+            pass
+
+        mixed = Mixed("name")
+        mixed.connect(first)
+        assert mixed.send(None) == [(first, 1)]
+
     def test_failure_that_is_none(self, Signal):
         """What `_failed` returns is the response, whatever it is."""
 
@@ -666,10 +680,11 @@ class TestSubclasses:
     "name",
     ["connect", "disconnect", "has_listeners", "name", "providing_args", "receivers", "send"],
 )
-def test_every_attribute_is_patched(signal, name):
+@pytest.mark.parametrize("autospec", [None, True])
+def test_every_attribute_is_patched(signal, name, autospec):
     signal.connect(first)
     before = getattr(signal, name)
-    with mock.patch.object(signal, name) as patched:
+    with mock.patch.object(signal, name, autospec=autospec) as patched:
         assert getattr(signal, name) is patched
         with contextlib.suppress(TypeError):
             signal.send(None)
@@ -677,6 +692,81 @@ def test_every_attribute_is_patched(signal, name):
     assert signal.send(None) == [(first, 1)]
     assert signal.has_listeners()
     assert signal.disconnect(first)
+
+
+@pytest.mark.parametrize("own_table", [True, False])
+@pytest.mark.parametrize("damage", [list.clear, list.pop, lambda entry: entry.append(first)])
+@pytest.mark.parametrize("operation", ["send", "connect", "disconnect", "has_listeners"])
+def test_an_entry_that_changes_its_length(signal, own_table, damage, operation):
+    if not own_table:
+        signal.receivers = []
+    entries = [["uid", id(None)], first], [["uid", "s"], first]
+    for keys, receiver in entries:
+        signal.receivers.append([tuple(keys), receiver])
+    one, other = signal.receivers
+    signal.connect(last)
+    assert len(signal.send("s")) == 3
+    damage(one)
+    damage(other)
+    for _ in range(2):
+        with contextlib.suppress(ValueError, IndexError):
+            if operation == "connect":
+                signal.connect(first, dispatch_uid="uid")
+            elif operation == "disconnect":
+                signal.disconnect(dispatch_uid="uid")
+            else:
+                getattr(signal, operation)("other")
+    for entry in (one, other):
+        if any(each is entry for each in signal.receivers):
+            signal.receivers.remove(entry)
+    signal.connect(last)
+    assert [response for _, response in signal.send("s")][-1:] == ["last"]
+
+
+@pytest.mark.parametrize("start", range(3))
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_table_that_yields_something_else_each_time(signal, start, step):
+    tables = [[()], [(("uid", id(None)), first)], [(("uid", id(None)),)]]
+
+    class Table:
+        at = start
+
+        def __iter__(self):
+            self.at = (self.at + step) % 3
+            return iter(tables[self.at])
+
+        def append(self, entry):
+            pass
+
+    signal.receivers = Table()
+    for _ in range(4):
+        for operation in (signal.connect, signal.disconnect):
+            with contextlib.suppress(ValueError, IndexError, AttributeError):
+                operation(last, dispatch_uid="uid")
+        with contextlib.suppress(ValueError):
+            assert len(signal.send("s")) <= 1
+    signal.receivers = []
+    signal.connect(last)
+    assert signal.send(None) == [(last, "last")]
+
+
+def test_a_reference_that_is_none(signal):
+    """What fastsig made of a method can be spoiled, but never so that the process ends."""
+
+    class Listener:
+        def method(self, **kwargs):
+            return 1
+
+    listener = Listener()
+    signal.connect(listener.method)
+    ((_, reference),) = signal.receivers
+    reference.function = object
+    signal.receivers.append(signal.receivers.pop())
+    with contextlib.suppress(TypeError):
+        signal.send(None)
+    signal.receivers.clear()
+    signal.connect(listener.method)
+    assert [response for _, response in signal.send(None)] == [1]
 
 
 @pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])

@@ -228,6 +228,43 @@ class TestIdReuse:
         assert signal.receivers == []
         assert reused or not hasattr(sys, "getrefcount")
 
+    @pytest.mark.parametrize("others", [0, 1])
+    @pytest.mark.parametrize("connects", ["again", "first", "disconnected"])
+    def test_connected_while_it_is_finalized(self, signal, collect, others, connects):
+        """From CPython 3.14 on, nobody is told that it has died then."""
+
+        class Sender:
+            def __init__(self):
+                self.myself = self
+
+            def __del__(self):
+                signal.connect(handler, sender=self)
+                sent.append(called(signal, self))
+                if connects == "disconnected":
+                    signal.disconnect(handler, sender=self)
+
+        sent = []
+        for n in range(others):
+            signal.connect(test_many_senders, sender=f"another {n}")
+        senders = [Sender() for _ in range(200)]
+        if connects == "again":
+            for sender in senders:
+                signal.connect(handler, sender=sender)
+        addresses = {id(sender) for sender in senders}
+        sender = senders.clear()
+        collect()
+        assert set(sent) == {1}
+        again = [each for each in [Plain() for _ in range(800)] if id(each) in addresses]
+        assert sum(called(signal, sender) for sender in again[::2]) == 0
+        assert not any(signal.disconnect(handler, sender=sender) for sender in again[::3])
+        for sender in again:
+            signal.connect(handler, sender=sender)
+        assert [called(signal, sender) for sender in again] == [1] * len(again)
+        for sender in again:
+            assert signal.disconnect(handler, sender=sender)
+        assert len(signal.receivers) == others
+        assert again or not hasattr(sys, "getrefcount")
+
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
     def test_the_new_sender_can_be_connected(self, signal):
         for _ in range(1000):

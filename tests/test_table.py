@@ -315,6 +315,29 @@ def test_one_table_for_two_signals(Signal):
     assert responses(one) == responses(other) == []
 
 
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
+def test_one_signal_purges_the_table_of_two(Signal):
+    """The other one hears of it, so a new sender does not receive for a dead one."""
+    one, other = Signal(), Signal()
+    other.receivers = one.receivers
+    senders = [type("Sender", (), {})() for _ in range(50)]
+    addresses = {id(sender) for sender in senders}
+    for sender in senders:
+        other.connect(first, sender=sender)
+    one.connect(second, sender="name")
+    assert responses(one, senders[0]) == [1]
+    assert not one.disconnect(first)
+    sender = senders.clear()
+    assert responses(other) == []
+    assert len(one.receivers) == 1
+    kind = type("Sender", (), {})
+    again = [each for each in [kind() for _ in range(200)] if id(each) in addresses]
+    assert [responses(one, sender) for sender in again] == [[]] * len(again)
+    for sender in again:
+        one.connect(first, sender=sender)
+        assert responses(one, sender) == responses(other, sender) == [1]
+
+
 def test_a_dying_sender_that_disconnects(signal):
     class Sender:
         __slots__ = ()

@@ -1,5 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
-# cython: freethreading_compatible=True, auto_pickle=False, autotestdict=False
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """The compiled core: the connections of one signal, and the send that calls them.
 
@@ -194,6 +193,8 @@ cdef class Method:
     def __cinit__(self, reference):
         self.owner = reference
         self.function = reference.function
+        if not PyWeakref_CheckRef(<PyObject *>self.function):
+            raise TypeError("the function of a MethodReference is no weak reference")
 
 
 @cython.final
@@ -259,9 +260,11 @@ cdef class Route:
     """The connections that one sender reaches, ready to call; immutable but for its plans."""
 
     cdef tuple references
+    cdef object holder      # what keeps the sender's key its own, or None
     cdef Calls calls
 
-    def __cinit__(self, references):
+    def __cinit__(self, references, sender_holder=None):
+        self.holder = sender_holder
         taken = []
         for reference in references:
             taken.append(Method(reference) if type(reference) is MethodReference else reference)
@@ -288,8 +291,8 @@ cdef class Dispatcher:
     cdef Route sole         # the route of everybody, if the table is a list and there is no other
 
     def __cinit__(self, *args, **kwargs):
-        self.senders = {}
         self.version = Version()
+        self.senders = {}
         self.adopt(Table(self.version))
 
     @property
@@ -427,7 +430,8 @@ cdef class Dispatcher:
             _old = self.entries, self.index, self.senders, self.places, self.routes, self.sole
             if number != fs_load(self.version.number) or edits != self.edits:
                 continue
-            if len(live) != len(entries) and isinstance(table, list):
+            purges = len(live) != len(entries) and isinstance(table, list)
+            if purges:
                 with cython.critical_section(table):
                     if not fs_same(<PyObject *>table, <PyObject *>entries):
                         continue
@@ -445,6 +449,8 @@ cdef class Dispatcher:
             self.routes = routes
             self.sole = sole
             self.seen = number
+            if purges and not self.watched and type(table) is Table:
+                table.changed()  # for it is the table of another signal, too
             return 0
 
     cdef tuple purged(self, list entries):
@@ -482,14 +488,17 @@ cdef class Dispatcher:
         """Add an entry to the table, unless one with its keys is there."""
         while True:
             index, edits = self.indexed(), self.edits
+            holders = self.senders  # a local name, as in `route`
+            if sender_holder is not None and dead(holders.get(entry[0][1])):
+                fs_add(self.version.number)  # nobody told of that death
+                continue
             other = index.setdefault(entry[0], entry)
             if other is not entry:
                 if dead(other[1]) and isinstance(self.table, list):
-                    fs_add(self.version.number)  # nobody told of that death
+                    fs_add(self.version.number)
                     continue
                 return 0
             try:
-                holders = self.senders  # a local name, as in `route`
                 if sender_holder is not None:
                     holders.setdefault(entry[0][1], sender_holder)
                 # Comparing keys may have run code that changed the table.
@@ -520,7 +529,8 @@ cdef class Dispatcher:
             if entry is None:
                 return False
             self.index = None  # until the table is without the entry, too
-            if dead(entry[1]):  # asking a method is Python code: another thread may come in
+            # Asking a method is Python code: another thread may come in.
+            if dead(entry[1]) or dead(holders.get(keys[1])):
                 fs_add(self.version.number)
                 return False
             # What may be freed here lives until all is done: it may be the last of a receiver.
@@ -572,7 +582,9 @@ cdef class Dispatcher:
             if self.routes is not None:  # it is again, if what `refresh` freed changed the table
                 found = PyDict_GetItemWithError(self.routes, sender_key)
                 if found is not NULL:
-                    return <Route>found
+                    route = <Route>found
+                    if not dead(route.holder):
+                        return route
             route = self.route(sender_key)
         if route is None and known_otherwise(<object>sender):
             sender_key = key(<object>sender)
@@ -594,6 +606,13 @@ cdef class Dispatcher:
                 sender_key = ANY
             # Comparing keys may run code that replaces what `self` refers to: hence local names.
             edits, routes, entries, places = self.edits, self.routes, self.entries, self.places
+            holders = self.senders
+            sender_holder = holders.get(sender_key)
+            if dead(sender_holder):
+                # CPython does not tell of all: of no weak reference, from 3.14 on, that was made
+                # while its target was finalized.
+                fs_add(self.version.number)
+                continue
             route = routes.get(sender_key)
             if route is not None:
                 return <Route>route
@@ -605,7 +624,7 @@ cdef class Dispatcher:
             references = []
             for i in reached:
                 references.append(entries[i][1])
-            route = Route(references)
+            route = Route(references, sender_holder)
             if edits == self.edits:
                 routes[sender_key] = route
                 return <Route>route

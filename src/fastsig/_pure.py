@@ -159,7 +159,7 @@ class Dispatcher:
     _routes: Routes
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
+        self: Self = object.__new__(cls)
         self._table, self._index, self._routes = None, None, NO_ROUTES
         self._senders = {}
         self._version = Version()
@@ -326,7 +326,7 @@ class Dispatcher:
         index = self._index
         if index is not None and index[0] is not outside:
             self._index = None
-        if len(alive) != len(entries) and isinstance(self._table, list):
+        if len(alive) != len(entries) and issubclass(type(self._table), list):
             self._discard({id(entry) for entry in entries} - {id(entry) for entry in alive})
         for sender_key in self._senders.keys() - senders:
             sender_holder = self._senders.get(sender_key)
@@ -372,6 +372,8 @@ class Dispatcher:
         finally:
             if collecting:
                 gc.enable()
+        if type(table) is Table and table.changed is not self._version:
+            table.changed()  # for it is the table of another signal, too
 
     def _indexed(self) -> tuple[object, dict[Hashable, Entry]]:
         """Return the entries of the table by their keys, after the token of its outside changes."""
@@ -403,11 +405,14 @@ class Dispatcher:
         while True:
             outside, index = current = self._indexed()
             table, watched = self._table, self._watched
+            if sender_holder is not None and dead(self._senders.get(keys[1])):
+                self._version()  # nobody told of that death
+                continue
             other = index.get(keys)
             if other is not None:
-                if not (dead(other[1]) and isinstance(table, list)):
+                if not (dead(other[1]) and issubclass(type(table), list)):
                     return
-                self._version()  # nobody told of that death
+                self._version()
                 continue
             conditions = self._still(watched, current)
             actions: list[Iterable[object]] = []
@@ -433,7 +438,7 @@ class Dispatcher:
             entry = index.get(keys)
             if entry is None:
                 return False
-            if dead(entry[1]):
+            if dead(entry[1]) or dead(self._senders.get(keys[1])):
                 self._version()
                 return False
             actions = [later(list.remove if watched else type(table).remove, table, entry)]
@@ -458,17 +463,24 @@ class Dispatcher:
 
     def _find(self, sender: object) -> Route:
         """Return the route of a sender."""
-        routes = self._current()
-        if len(routes.places) == 1:
-            sender = None
-        by_value = type(sender) is str
-        route = routes.route(sender if by_value else id(sender))
-        if route is None and not by_value:
-            route = routes.route(key(sender))
-        if route is None:
-            route = routes.route(ANY)
-            assert route is not None
-        return route
+        while True:
+            routes = self._current()
+            if len(routes.places) == 1:
+                sender = None
+            sender_key: object = sender if type(sender) is str else id(sender)
+            route = routes.route(sender_key)
+            if route is None and sender_key is not sender:
+                sender_key = key(sender)
+                route = routes.route(sender_key)
+            if route is None:
+                route = routes.route(ANY)
+                assert route is not None
+                return route
+            if not dead(self._senders.get(sender_key)):
+                return route
+            # CPython does not tell of all: of no weak reference, from 3.14 on, that was made
+            # while its target was finalized.
+            self._version()
 
     def _plan(self, route: Route, names: tuple[str, ...]) -> list[Plan]:
         """Work out the plans of a route for a new call shape."""
@@ -542,7 +554,7 @@ def later(function: Callable[..., object], *args: object) -> Iterable[object]:
 def listed(table: Any) -> list[Any]:
     """Return a copy of a table; of a list, whatever its own methods, as it is."""
     # Not by list.copy, which looks at the size before it allocates, which may collect.
-    return list(list.__iter__(table)) if isinstance(table, list) else list(table or ())
+    return list(list.__iter__(table) if issubclass(type(table), list) else table or ())
 
 
 def live(reference: Any) -> Any:
