@@ -10,7 +10,7 @@ import sys
 import fastsig
 from fastsig.signal import switch
 
-INSTALL = "python -m pip install 'fastsig[celery]'"
+INSTALL = "python -m pip install 'celery>=5.4'"
 
 
 def core() -> str:
