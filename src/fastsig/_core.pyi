@@ -1,8 +1,10 @@
 """The interface of both cores."""
 
 from collections.abc import Hashable
-from typing import Any, Self, final
+from typing import Any, final
 from weakref import ReferenceType
+
+from typing_extensions import Self  # `typing` has it from 3.11 on
 
 @final
 class Version:
