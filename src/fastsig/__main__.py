@@ -1,4 +1,4 @@
-"""``python -m fastsig`` tells what is installed, shows it at work, and measures it."""
+"""``python -m fastsig`` shows what is installed, runs a demo, and measures what a send costs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def dispatch() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m fastsig", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m fastsig")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="what is installed (this is what it does without a command)")
     commands.add_parser("demo", help="a real Celery worker, and seven signals as they arrive")
     bench = commands.add_parser(
-        "bench", help="what a send costs on this machine, beside other libraries"
+        "bench", help="what a send costs on this machine, compared with other libraries"
     )
     bench.add_argument(
         "--seconds", type=float, default=9.0, help="how long to measure (default: %(default)s)"
