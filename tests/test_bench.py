@@ -165,11 +165,12 @@ def test_a_library_that_lacks_what_it_needs_is_not_called_missing(bench):
     assert "Left out: Blinker, ModuleNotFoundError: No module named x" in output
 
 
-def test_seconds_that_are_none(run):
-    run("""
+@pytest.mark.parametrize("seconds", ["some", "-1", "0", "nan"])
+def test_seconds_that_are_none(run, seconds):
+    run(f"""
         from fastsig.__main__ import main
         try:
-            main(["bench", "--seconds", "some"])
+            main(["bench", "--seconds={seconds}"])
         except SystemExit as error:
             assert error.code == 2
         else:

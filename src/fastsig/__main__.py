@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--seconds", type=float, default=9.0, help="how long to measure (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    if options.command == "bench" and not options.seconds > 0:
+        parser.error("--seconds must be more than 0")
     if options.command == "demo":
         try:
             import celery  # noqa: F401
