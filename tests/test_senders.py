@@ -230,7 +230,9 @@ class TestIdReuse:
 
     @pytest.mark.parametrize("others", [0, 1])
     @pytest.mark.parametrize("connects", ["again", "first", "disconnected"])
-    def test_connected_while_it_is_finalized(self, signal, collect, others, connects):
+    def test_fresh_senders_after_a_dead_one_that_connected_at_last(
+        self, signal, collect, others, connects
+    ):
         """From CPython 3.14 on, nobody is told that it has died then."""
 
         class Sender:
@@ -262,6 +264,7 @@ class TestIdReuse:
         assert [called(signal, sender) for sender in again] == [1] * len(again)
         for sender in again:
             assert signal.disconnect(handler, sender=sender)
+        assert called(signal, None) == 0
         assert len(signal.receivers) == others
         assert again or not hasattr(sys, "getrefcount")
 
