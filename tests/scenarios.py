@@ -240,6 +240,8 @@ def threads_cross(seconds):
 
 def os_signal_handlers(seconds):
     """A handler of an OS signal uses the signal, wherever the main thread is, or raises."""
+    # Up to 3.11 CPython cannot import in a handler what it is importing: a KeyError.
+    import inspect  # noqa: F401
 
     class Interrupt(BaseException):
         pass

@@ -760,7 +760,7 @@ def test_a_reference_that_is_none(signal):
     listener = Listener()
     signal.connect(listener.method)
     ((_, reference),) = signal.receivers
-    reference.function = object
+    reference.function = lambda: Listener.method
     signal.receivers.append(signal.receivers.pop())
     with contextlib.suppress(TypeError):
         signal.send(None)

@@ -268,6 +268,42 @@ class TestIdReuse:
         assert len(signal.receivers) == others
         assert again or not hasattr(sys, "getrefcount")
 
+    @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="PyPy tells of all deaths")
+    @pytest.mark.parametrize("then", ["send", "connect", "disconnect", "has_listeners"])
+    @pytest.mark.parametrize("asked", [False, True])
+    def test_a_death_that_nobody_tells_of(self, Signal, collect, then, asked):
+        """Weak references are cleared with the cycle that they are part of, and not called."""
+
+        class Owner:
+            def __init__(self):
+                self.signal, self.sender, self.myself = Signal(), Plain(), self
+
+            def __del__(self):
+                kept.append(self)
+
+        kept = []
+        owner = Owner()
+        owner.signal.connect(handler, sender=owner.sender, weak=False)
+        owner.signal.connect(handler, sender="another", weak=False)
+        if asked:
+            assert called(owner.signal, owner.sender) == 1
+        del owner
+        collect()
+        [owner] = kept
+        signal, sender = owner.signal, owner.sender
+        if then == "send":
+            assert called(signal, sender) == 0
+        elif then == "disconnect":
+            assert not signal.disconnect(handler, sender=sender)
+        elif then == "has_listeners":
+            assert not signal.has_listeners(sender)
+        for _ in range(2):
+            signal.connect(handler, sender=sender)
+            assert called(signal, sender) == 1
+        assert signal.disconnect(handler, sender=sender)
+        assert called(signal, sender) == 0
+        assert called(signal, "another") == 1
+
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
     def test_the_new_sender_can_be_connected(self, signal):
         for _ in range(1000):
