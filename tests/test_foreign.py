@@ -306,6 +306,31 @@ class TestKeys:
         assert len(signal.send(None)) == 1
 
     @pytest.mark.parametrize("own_table", [True, False])
+    def test_equal_to_everything(self, signal, own_table):
+        """What is disconnected is what has the key, not what says that it is equal."""
+
+        class Liar:
+            def __hash__(self):
+                return 1
+
+            def __eq__(self, other):
+                return True
+
+        liar = Liar()
+        if not own_table:
+            signal.receivers = []
+        signal.connect(first, dispatch_uid=liar)
+        signal.connect(first)
+        assert signal.disconnect(first)
+        ((key, _), _), *others = signal.receivers
+        assert key is liar
+        assert not others
+        assert not signal.disconnect(first)
+        assert signal.send(None) == [(first, 1)]
+        assert signal.disconnect(dispatch_uid=liar)
+        assert signal.receivers == []
+
+    @pytest.mark.parametrize("own_table", [True, False])
     @pytest.mark.parametrize("change", [list.copy, lambda table: table.reverse()])
     def test_comparing_connects_the_same(self, signal, own_table, change):
         class Named:

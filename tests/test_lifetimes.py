@@ -614,6 +614,18 @@ def test_the_first_fork(run, before):
     """)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_imports_nothing(Signal, monkeypatch):
+    """What a send may import was imported before the fork: another thread might be at it."""
+    monkeypatch.delitem(sys.modules, "inspect")
+    child = os.fork()
+    if not child:
+        os._exit("inspect" not in sys.modules)
+    assert os.waitpid(child, 0)[1] == 0
+    assert "inspect" in sys.modules
+
+
 @pytest.mark.skipif(FREE_THREADED, reason=NO_FORKS_AMONG_THREADS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from itertools import chain, compress
+from itertools import chain, compress, count, islice, repeat
 from keyword import iskeyword
-from operator import attrgetter, contains, is_, not_
+from operator import attrgetter, contains, delitem, is_, not_
 from types import FunctionType, MethodType
 from weakref import ReferenceType
 
@@ -441,19 +441,24 @@ class Dispatcher:
             if dead(entry[1]) or dead(self._senders.get(keys[1])):
                 self._version()
                 return False
-            actions = [later(list.remove if watched else type(table).remove, table, entry)]
+            # By its place: by comparing entries, a key that lies would take out another one.
+            is_list = issubclass(type(table), list)
+            place = next(compress(count(), map(is_, listed(table), repeat(entry))), None)
+            if place is None:
+                if is_list:
+                    self._version()  # it was changed meanwhile
+                    continue
+                return False
+            conditions = self._still(watched, current)
+            if is_list:
+                there = map(is_, islice(list.__iter__(table), place, None), (entry,))
+                conditions = compress(there, conditions)
+            actions = [later(list.pop if watched else delitem, table, place)]
             if watched:
                 actions.append(later(index.pop, keys, None))
-            try:
-                conditions = self._still(watched, current)
-                after = (outside, index) if watched else None
-                if not self._at_once(*actions, conditions=conditions, index=after):
-                    continue
-            except ValueError:  # comparing keys ran code that changed the table
-                if all(other is not entry for other in list(table)):
-                    continue
-                self._discard({id(entry)})
-                self._version()
+            after = (outside, index) if watched else None
+            if not self._at_once(*actions, conditions=conditions, index=after):
+                continue
             now = self._version.state
             if keys[1] in self._senders and all(
                 sender_key != keys[1] for (_, sender_key), _ in list(self._table)
