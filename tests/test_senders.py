@@ -256,7 +256,7 @@ class TestIdReuse:
         sender = senders.clear()
         collect()
         assert set(sent) == {1}
-        again = [each for each in [Plain() for _ in range(800)] if id(each) in addresses]
+        again = [each for each in [Plain() for _ in range(20_000)] if id(each) in addresses]
         assert sum(called(signal, sender) for sender in again[::2]) == 0
         assert not any(signal.disconnect(handler, sender=sender) for sender in again[::3])
         for sender in again:
