@@ -213,8 +213,6 @@ def try_out(interpreter, way, work, tests):
             tests = ["--core", "pure", *tests]
         else:
             raise Failed("a missing compiled core went unnoticed")
-    elif way == "sdist, compiler":
-        tests = ["--core", "compiled", *tests]  # the other one has passed on the binary wheel
     summary = run(*pytest, *tests, cwd=tree, **alone).splitlines()[-1].strip("= ")
     return f"| {interpreter.name} | {way} | {core} | {summary} |"
 
