@@ -450,9 +450,9 @@ class Dispatcher:
                     continue
                 return False
             conditions = self._still(watched, current)
-            if is_list:
+            if is_list:  # looked at last: what looks at an attribute may collect, up to 3.10
                 there = map(is_, islice(list.__iter__(table), place, None), (entry,))
-                conditions = compress(there, conditions)
+                conditions = compress(conditions, there)
             actions = [later(list.pop if watched else delitem, table, place)]
             if watched:
                 actions.append(later(index.pop, keys, None))
