@@ -71,6 +71,9 @@ class TestReceivers:
 
     def test_deep_in_the_stack(self, signal):
         """Sent with ever less stack left: it works, or it is a RecursionError, and no crash."""
+        # With no stack left for its context, PyPy now and then makes another error of it.
+        on_pypy = sys.implementation.name == "pypy"
+        errors = (RecursionError, TypeError) if on_pypy else (RecursionError,)
         signal.connect(first)
         signal.connect(last, sender="s")
 
@@ -80,11 +83,11 @@ class TestReceivers:
                 lambda: signal.connect(first, sender="d"),
                 lambda: signal.disconnect(first, sender="d"),
             ):
-                with contextlib.suppress(RecursionError):
+                with contextlib.suppress(*errors):
                     operation()
             deeper()
 
-        with pytest.raises(RecursionError):
+        with pytest.raises(errors):
             deeper()
         signal.disconnect(first, sender="d")
         assert [response for _, response in signal.send("s", a=1)] == [1, "last"]
