@@ -185,6 +185,14 @@ class TestTrimming:
                 (1, sorted(["other", "sender", "signal", *more])),
             ]
 
+        @functools.wraps(by_position)
+        def wrapper(**kwargs):
+            return sorted(kwargs)
+
+        signal.receivers.clear()
+        signal.connect(wrapper)
+        assert signal.send("s", value=1) == [(wrapper, ["sender", "signal", "value"])]
+
     def test_other_callables(self, signal):
         class Slotted:
             def __init__(self, value):

@@ -199,8 +199,8 @@ def plan(
         return kind, None, (), tuple(chosen)
 
     code = function.__code__
-    if hasattr(function, "_retries"):
-        _, _, positionally, by_keyword = plan(function._retries, names)
+    if getattr(function, "_retries", None) is code:  # not something that `functools.wraps` made
+        _, _, positionally, by_keyword = plan(function.__wrapped__, names)  # type: ignore[attr-defined]
         return kind, code, (), tuple(sorted(positionally + by_keyword))
     bound = kind != FUNCTION
     count = code.co_argcount

@@ -238,7 +238,8 @@ class Signal(Dispatcher):
                 time.sleep(seconds)
                 seconds = min(seconds + 2, 30)
 
-        retry.__wrapped__ = retry._retries = receiver  # type: ignore[attr-defined]
+        retry.__wrapped__ = receiver  # type: ignore[attr-defined]
+        retry._retries = retry.__code__  # type: ignore[attr-defined]
         return retry
 
     def disconnect(
