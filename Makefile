@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = src/fastsig/_core.pyx setup.py pyproject.toml
 
-SOAK = tests/test_interruptions.py tests/test_model.py tests/test_scenarios.py
+SOAK = $(addprefix tests/stress/test_,interruptions.py model.py scenarios.py)
 
 .PHONY: demo test integration load soak lint wheels wasm celery-versions celery-suite neighbours \
 	bench bench-quick docs guard sanitize coverage fuzz growth clean
@@ -18,11 +18,11 @@ test: $(VENV)/built
 
 # Real Celery processes on a Redis server, which must be installed; CHILDREN=400 forks more of them.
 integration: $(VENV)/built
-	$(BIN)/python -m pytest tests/integration $(ARGS)
+	$(BIN)/python -m pytest tests/celery/integration $(ARGS)
 
 # A worker under load: does it lose a signal, does it grow, and what does dispatch cost?
 load: $(VENV)/built
-	$(BIN)/python tests/load.py $(MINUTES)
+	$(BIN)/python downstream/load.py $(MINUTES)
 
 # Every interruption; for MINUTES (10) each the model, and threads, forks and signals of the OS.
 soak: $(VENV)/built
@@ -35,7 +35,7 @@ lint: $(VENV)/linters
 	PATH="$(BIN):$$PATH" pyright
 	PATH="$(BIN):$$PATH" pyright --verifytypes fastsig --ignoreexternal
 	PATH="$(BIN):$$PATH" cython-lint src
-	$(BIN)/python tests/stubs.py
+	$(BIN)/python tools/stubs.py
 	$(BIN)/validate-pyproject pyproject.toml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -52,7 +52,7 @@ docs: $(VENV)/documenters
 # For each CPython here a wheel, checked, installed without an index and tested; ARGS=--quick for
 # one of them.
 wheels: $(VENV)/builders
-	$(BIN)/python tests/wheels.py $(ARGS)
+	$(BIN)/python tools/wheels.py $(ARGS)
 
 # The tests of the core on the pure wheel in WebAssembly, with Pyodide from npm.
 wasm: $(VENV)/built
@@ -62,12 +62,11 @@ wasm: $(VENV)/built
 		--platform any --implementation py --abi none hypothesis pytest
 	FASTSIG_REQUIRE_EXTENSIONS= FASTSIG_NO_EXTENSIONS=1 $(BIN)/python -m pip wheel --quiet \
 		--no-build-isolation --no-deps --wheel-dir build/wasm .
-	node tests/wasm.mjs build/wasm
+	node tools/wasm.mjs build/wasm
 
 # What is about Celery, with the newest release of each series, in an environment of its own.
 SERIES ?= 5.4 5.5 5.6 5.7
-CELERY_TESTS = tests/test_celery.py tests/test_celery_order.py tests/test_signals.py \
-	$(wildcard tests/integration)
+CELERY_TESTS = tests/celery tests/core/test_signals.py
 celery-versions: $(SERIES:%=celery-%)
 
 celery-%:
@@ -78,13 +77,13 @@ celery-%:
 # Celery's own tests, with and without fastsig; CELERY is a version, or a series: its newest.
 CELERY ?= 5.7
 celery-suite:
-	$(PYTHON) tests/celery_suite.py --celery $(CELERY)
+	$(PYTHON) downstream/celery_suite.py --celery $(CELERY)
 
 # Packages that hook into Celery's signals, with Celery as it is and with fastsig.
 neighbours:
 	$(MAKE) VENV=.venv-neighbours .venv-neighbours/built
 	.venv-neighbours/bin/python -m pip install --quiet --group neighbours
-	.venv-neighbours/bin/python -m pytest $(ARGS) tests/neighbours.py
+	.venv-neighbours/bin/python -m pytest $(ARGS) downstream/neighbours.py
 
 # The figures, the chart and which targets hold; the results are in bench-results.
 bench: $(VENV)/benched
@@ -99,11 +98,10 @@ guard: $(VENV)/built
 
 # What needs no worker.  Under AddressSanitizer no `id` is soon used again and no block is counted,
 # as some tests need it, above all of what goes wrong with the peers.
-CORE_TESTS = $(filter-out $(addprefix tests/test_,bench.py building.py celery.py command.py \
-	growth.py no_memory.py),$(wildcard tests/test_*.py))
+CORE_TESTS = tests/core $(addprefix tests/stress/test_,interruptions.py model.py peers.py scenarios.py)
 REUSE = not fresh_senders_after_a_dead_one and not deaths_that_nobody_tells_of \
 	and not goes_wrong
-VARIANT = $(BIN)/python tests/variant.py
+VARIANT = $(BIN)/python tools/variant.py
 
 # The compiled core under AddressSanitizer and UndefinedBehaviorSanitizer, without memory, with its
 # leaks and references counted, and with Python's debugging memory allocator.  What counts the
@@ -111,18 +109,18 @@ VARIANT = $(BIN)/python tests/variant.py
 # field and counting it.
 sanitize: $(VENV)/built
 	$(VARIANT) sanitize pytest -q --core compiled -k "$(REUSE)" $(CORE_TESTS)
-	$(VARIANT) sanitize pytest -q --core compiled tests/test_no_memory.py
+	$(VARIANT) sanitize pytest -q --core compiled tests/stress/test_no_memory.py
 	$(VARIANT) debug pytest -q --core compiled -k "$(REUSE)" $(CORE_TESTS)
 	$(VARIANT) refnanny pytest -q -s --core compiled \
 		-k "$(REUSE) and not without_celery and not Collection" $(CORE_TESTS)
-	$(VARIANT) leaks pytest -q -s --core compiled tests/test_sending.py tests/test_table.py \
+	$(VARIANT) leaks pytest -q -s --core compiled tests/core/test_sending.py tests/core/test_table.py \
 		-k "$(REUSE)"
 
 # Lines and branches of both cores; it fails if fewer of them are covered than were.  The tests run
 # file by file, for a traced core does not always survive to be imported often.  Interruptions and
 # other threads come in at traced lines: of a traced core, also where nothing can come in between
 # at the one that is shipped.
-COVERAGE_TESTS = $(filter-out $(addprefix tests/test_,interruptions.py scenarios.py),$(CORE_TESTS))
+COVERAGE_TESTS = $(wildcard tests/core/test_*.py) tests/stress/test_model.py tests/stress/test_peers.py
 coverage: $(VENV)/built
 	$(BIN)/python -m pip install --quiet --group coverage
 	rm -f build/coverage/data*
@@ -133,7 +131,7 @@ coverage: $(VENV)/built
 	cd build/coverage && ../../$(BIN)/coverage combine --rcfile ../../pyproject.toml \
 		--data-file data -q .
 	PYTHONPATH=build/coverage $(BIN)/coverage report --fail-under=97
-	$(BIN)/python tests/branches.py build/coverage/data 16
+	$(BIN)/python tools/branches.py build/coverage/data 16
 
 # Needs clang.  For how many seconds: make fuzz SECONDS=1800
 SECONDS = 60
@@ -144,7 +142,7 @@ fuzz: $(VENV)/built
 
 # References, blocks and memory over a million of everything.
 growth: $(VENV)/built
-	FASTSIG_TEST_TIMES=1000000 $(BIN)/python -m pytest -q tests/test_growth.py
+	FASTSIG_TEST_TIMES=1000000 $(BIN)/python -m pytest -q tests/stress/test_growth.py
 
 clean:
 	rm -rf $(VENV) build dist node_modules wheelhouse src/*.egg-info src/fastsig/*.c src/fastsig/*.so .hypothesis

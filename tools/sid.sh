@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make wheels` in Debian sid, for the Pythons that are too new for this machine, and PyPy.
-# As root:  tests/sid.sh FOLDER [INTERPRETER ...]   (debootstrap has to be installed)
+# As root:  tools/sid.sh FOLDER [INTERPRETER ...]   (debootstrap has to be installed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$(realpath -m "$1")
@@ -25,5 +25,5 @@ chroot "$root" bash -euc '
     cd /fastsig
     python3.14 -m venv /fastsig/.venv
     .venv/bin/python -m pip install --quiet --group test --group wheels
-    .venv/bin/python tests/wheels.py "$@"
+    .venv/bin/python tools/wheels.py "$@"
 ' sid "$@"

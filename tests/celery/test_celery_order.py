@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-pytest.importorskip("celery")
+pytest.importorskip("celery.signals")
 
 # What a program with Celery does, one after another; each of it holds on to something.
 STEPS = {

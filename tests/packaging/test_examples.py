@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
 ]
@@ -25,7 +25,7 @@ def titled(path):
     "page", [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")], ids=titled
 )
 def test_examples(page, run):
-    pytest.importorskip("celery")
+    pytest.importorskip("celery.signals")
     run(
         f"""
         import sys

@@ -1,6 +1,6 @@
 """Build the distributions, check them, and try each way to install them: ``make wheels``.
 
-    python tests/wheels.py [--quick] [INTERPRETER ...]
+    python tools/wheels.py [--quick] [INTERPRETER ...]
 
 Without an interpreter named, it takes each CPython that can build here, and PyPy.  What comes out
 is in ``dist``.  The packages that building and testing take are fetched first, into ``wheelhouse``;
@@ -25,7 +25,7 @@ WHEELHOUSE = ROOT / "wheelhouse"
 OFFLINE = ("--no-index", "--find-links")
 PURE, COMPILED = "FASTSIG_NO_EXTENSIONS", "FASTSIG_REQUIRE_EXTENSIONS"
 WAYS = ("binary wheel", "pure wheel", "sdist, compiler", "sdist, no compiler")
-CORE_TESTS = ("call_shapes", "connecting", "interface", "senders", "sending", "table")
+CORE_TESTS = ["tests/core"]
 KINDS = {"cpython": "CPython", "pypy": "PyPy"}
 
 ABOUT = """
@@ -170,7 +170,7 @@ def build(found, work, times):
 
 def check():
     """Check what is in `DIST`."""
-    run(sys.executable, ROOT / "tests" / "distributions.py", DIST)
+    run(sys.executable, ROOT / "tests" / "packaging" / "distributions.py", DIST)
     run(sys.executable, "-m", "twine", "check", "--strict", *DIST.iterdir())
     run(sys.executable, "-m", "check_wheel_contents", *DIST.glob("*.whl"))
 
@@ -208,7 +208,7 @@ def try_out(interpreter, way, work, tests):
     pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     if core == "pure":
         try:
-            run(*pytest, "tests/test_sending.py", quiet=True, cwd=tree, **alone)
+            run(*pytest, "tests/core/test_sending.py", quiet=True, cwd=tree, **alone)
         except Failed:
             tests = ["--core", "pure", *tests]
         else:
@@ -229,8 +229,7 @@ def main():
         found = list(map(Interpreter, options.interpreters)) or interpreters()
     print("For", ", ".join(each.name for each in found), flush=True)
     rows = ["| interpreter | installed from | core | tests |", "|---|---|---|---|"]
-    core_tests = [f"tests/test_{name}.py" for name in CORE_TESTS]
-    tests, ways = (core_tests, WAYS[:2]) if options.quick else ([], WAYS)
+    tests, ways = (CORE_TESTS, WAYS[:2]) if options.quick else ([], WAYS)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
 

@@ -1,6 +1,6 @@
 """Published code that uses Celery's signals, and its own tests, with only the imports changed.
 
-    python tests/published_code.py [--pure]
+    python downstream/published_code.py [--pure]
 
 fetches releases of packages from PyPI, runs those of their tests that have to do with signals,
 changes the lines that import signals from ``celery`` so that they import them from ``fastsig``,

@@ -1,6 +1,6 @@
 """Runs Celery's own tests against a Celery that dispatches through fastsig.
 
-    python tests/celery_suite.py [--celery 5.6] [PATH ...]
+    python downstream/celery_suite.py [--celery 5.6] [PATH ...]
 
 Celery's source distribution, a virtual environment with it and with fastsig: all of that goes to
 a temporary folder.  The tests run once with Celery as it is, and then with each core of fastsig,

@@ -1,4 +1,4 @@
-// The tests of the core in WebAssembly, on the wheels in a folder: node tests/wasm.mjs FOLDER
+// The tests of the core in WebAssembly, on the wheels in a folder: node tools/wasm.mjs FOLDER
 
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,13 +12,14 @@ import os, pathlib, shutil, site, sys, zipfile
 
 for wheel in pathlib.Path("/wheels").glob("*.whl"):
     zipfile.ZipFile(wheel).extractall(site.getsitepackages()[0])
-shutil.copytree("/project/tests", "/suite/tests")
+shutil.copytree("/project/tests/core", "/suite/tests/core")
+for name in ("conftest", "cores"):
+    shutil.copy(f"/project/tests/{name}.py", "/suite/tests")
 shutil.copy("/project/pyproject.toml", "/suite")
 os.chdir("/suite")
 
 import pytest
 
 print("Python", sys.version, sys.platform)
-names = "call_shapes connecting interface senders sending table".split()
-int(pytest.main(["-q", "--core=pure", *(f"tests/test_{name}.py" for name in names)]))
+int(pytest.main(["-q", "--core=pure", "tests/core"]))
 `);

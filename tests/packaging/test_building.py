@@ -13,7 +13,7 @@ from pathlib import Path
 import distributions
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "setup.py").exists(), reason="the source distribution is not at hand"

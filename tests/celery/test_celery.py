@@ -5,7 +5,7 @@ Each test runs in a process of its own, which has imported nothing yet.
 
 import pytest
 
-pytest.importorskip("celery")
+pytest.importorskip("celery.signals")
 
 
 IN_PLACE = """

@@ -1,6 +1,6 @@
 """Build the package otherwise than it is shipped, and run something on it.
 
-``python tests/variant.py NAME module arguments...`` builds a copy of it in build/NAME, with the
+``python tools/variant.py NAME module arguments...`` builds a copy of it in build/NAME, with the
 compiled core as the variant `NAME` wants it, and runs ``python -m module arguments...``.
 """
 
@@ -124,7 +124,7 @@ def main(name, *command):
     folder = build(name)
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'tests'}",
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'tools'}",
         **VARIANTS[name][1],
     }
     if loaded := " ".join(libraries(name)):

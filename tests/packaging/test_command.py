@@ -27,7 +27,7 @@ MAIN = "import runpy; runpy.run_module('fastsig', run_name='__main__')"
 
 
 def test_info(environment, core, fastsig):
-    pytest.importorskip("celery")
+    pytest.importorskip("celery.signals")
     done = command(environment)
     assert done.returncode == 0
     lines = dict(line.split(None, 1) for line in done.stdout.splitlines())
@@ -39,7 +39,7 @@ def test_info(environment, core, fastsig):
 
 
 def test_info_when_celery_is_left_alone(environment):
-    pytest.importorskip("celery")
+    pytest.importorskip("celery.signals")
     assert "left alone" in command({**environment, "FASTSIG_CELERY": "0"}).stdout
 
 
@@ -82,7 +82,7 @@ def test_unknown_command(environment):
 class TestDemo:
     @pytest.fixture(autouse=True)
     def _celery(self):
-        pytest.importorskip("celery")
+        pytest.importorskip("celery.signals")
 
     @pytest.fixture
     def environment(self, environment, tmp_path):

@@ -1,4 +1,4 @@
-"""What is published, and what must be in it: ``python tests/distributions.py FOLDER``.
+"""What is published, and what must be in it: ``python tests/packaging/distributions.py FOLDER``.
 
 Exit 1 if a distribution in the folder holds too much or too little, or is not tagged as what it
 holds; with ``--complete`` also if one of them is missing.
@@ -30,7 +30,7 @@ SOURCES = (
     *("pyproject.toml", "setup.cfg", "setup.py"),
     *("src/fastsig/*.py", "src/fastsig/py.typed", "src/fastsig/_core.pyi", "src/fastsig/_core.pyx"),
     *("src/fastsig.egg-info/*.txt", "src/fastsig.egg-info/PKG-INFO"),
-    "tests/*.py",
+    *("tests/*.py", "tests/*/*.py"),
 )
 PURE = ("fastsig/*.py", "fastsig/py.typed", "fastsig/_core.pyi", "fastsig-*.dist-info/*")
 EXTENSION = re.compile(r"fastsig/_core\.[^.]+\.(pyd|so)")
@@ -56,7 +56,7 @@ def complaints(path):
     held = members(path)
     if path.name.endswith(".tar.gz"):
         allowed = SOURCES
-        needed = {"src/fastsig/_core.pyx", "tests/conftest.py", "tests/test_sending.py"}
+        needed = {"src/fastsig/_core.pyx", "tests/conftest.py", "tests/core/test_sending.py"}
     else:
         allowed = PURE
         needed = {"fastsig/_pure.py", "fastsig/_core.pyi", "fastsig/py.typed"}

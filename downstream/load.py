@@ -1,6 +1,6 @@
 """A worker under load on Redis: does it lose a signal, does it grow, and what does dispatch cost?
 
-    python tests/load.py [MINUTES]
+    python downstream/load.py [MINUTES]
 
 Without MINUTES it is five.  The worker has a pool of two processes, and five receivers on each
 task signal.  Its counts must match the tasks exactly, and its memory must not grow once the first
@@ -17,7 +17,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from processes import Redis, Site
+HERE = Path(__file__).parent
+INTEGRATION = HERE.parent / "tests" / "celery" / "integration"
+sys.path.append(str(INTEGRATION))
+
+from processes import Redis, Site  # noqa: E402
 
 RECEIVERS = 5
 SIGNALS = (
@@ -40,7 +44,7 @@ class Load:
         self.folder = tempfile.TemporaryDirectory(prefix="fastsig-load-")
         environment = {**os.environ, **environment}
         broker = server.url(database)
-        self.site = Site(Path(self.folder.name), environment, broker, app="load_app")
+        self.site = Site(Path(self.folder.name), environment, broker, app="load_app", path=[HERE])
         self.published = []
 
     def __enter__(self):

@@ -65,7 +65,7 @@ class Site:
     Everything in it runs `worker_app`.  It is a context manager, which ends what still runs.
     """
 
-    def __init__(self, folder, environment, broker="filesystem://", app="worker_app"):
+    def __init__(self, folder, environment, broker="filesystem://", app="worker_app", path=()):
         self.folder = folder
         self.app = app
         for name in ("outbox", "queue", "processed", "control"):
@@ -74,7 +74,7 @@ class Site:
             **environment,
             "WORKER_APP": str(folder),
             "WORKER_BROKER": broker,
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *map(str, path))),
         }
         self.files = broker == "filesystem://"
         self.processes = []
