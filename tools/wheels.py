@@ -86,7 +86,7 @@ def run(*command, quiet=False, cwd=ROOT, **environment):
     if not quiet:
         words = [Path(word).name if os.path.isabs(word) else word for word in command]
         print("$", *words, flush=True)
-    settings = ("CC", "CFLAGS", "FASTSIG_", "PIP_FIND_LINKS", "PYTHON", "VIRTUAL_ENV")
+    settings = ("CC", "CFLAGS", "CPPFLAGS", "FASTSIG_", "PIP_FIND_LINKS", "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
     done = subprocess.run(
         [str(word) for word in command],
@@ -152,7 +152,7 @@ def build(found, work, times):
 
         def make_wheel(folder, core, python=python):
             options = ["--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", folder]
-            pip(python, "wheel", *options, source, **epoch, **{core: "1"}, CFLAGS="-g0")
+            pip(python, "wheel", *options, source, **epoch, **{core: "1"}, CPPFLAGS="-g0")
 
         for core in PURE, COMPILED:
             if interpreter.compiles if core == COMPILED else not wheels:

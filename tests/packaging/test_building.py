@@ -13,6 +13,11 @@ from pathlib import Path
 import distributions
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
@@ -34,7 +39,10 @@ def build(tree, folder, **environment):
     """Build a wheel; return what pip said, its name and the names of the files in it."""
     shutil.rmtree(tree / "build", ignore_errors=True)
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--verbose"]
-    names = ("FASTSIG_NO_EXTENSIONS", "FASTSIG_REQUIRE_EXTENSIONS", "CIBUILDWHEEL", "CC")
+    names = (
+        *("FASTSIG_NO_EXTENSIONS", "FASTSIG_REQUIRE_EXTENSIONS", "CIBUILDWHEEL"),
+        *("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"),
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(tree)],
         env={**{k: v for k, v in os.environ.items() if k not in names}, **environment},
@@ -75,6 +83,27 @@ def test_with_a_compiler(tree, tmp_path):
     assert not [file for file in files if file.endswith((".c", ".pyx"))]
     assert {"fastsig/py.typed", "fastsig/_core.pyi", "fastsig/_pure.py"} <= set(files)
     assert {file.partition("/")[0].partition("-")[0] for file in files} == {"fastsig"}
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="it is always pure here")
+@pytest.mark.skipif(hasattr(sys, "gettotalrefcount"), reason="this Python is not optimized itself")
+@pytest.mark.parametrize("build_of", ["user", "release"])
+def test_extensions_are_optimized(tree, tmp_path, build_of):
+    settings = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    if sys.platform == "win32":
+        settings = settings["windows"]
+    done, _, _ = build(tree, tmp_path, **(settings["environment"] if build_of == "release" else {}))
+    commands = [
+        set(line.split())
+        for line in (done.stdout + done.stderr).splitlines()
+        if re.search(r"\s[-/]c\s.*fastsig", line)
+    ]
+    assert commands, done.stderr
+    for command in commands:
+        assert command & {"-O2", "-O3", "/O2"}, command
+        assert command & {"-DNDEBUG", "/DNDEBUG"}, command
+        if build_of == "release" and sys.platform != "win32":
+            assert "-g0" in command, command
 
 
 @compiler_is_told
