@@ -1,4 +1,8 @@
-"""Hold ``_core.pyi`` against both cores, with mypy's stubtest; exit 1 if one differs."""
+"""Hold ``_core.pyi`` against both cores, with mypy's stubtest; exit 1 if one differs.
+
+A stub is for the module of its name.  That the core in plain Python has the same interface is
+seen only with a copy of the stub under that module's name.
+"""
 
 import os
 import shutil

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
-import distributions
 import pytest
 
 if sys.version_info >= (3, 11):
@@ -57,13 +57,17 @@ def build(tree, folder, **environment):
     return done, wheels[0].name, zipfile.ZipFile(wheels[0]).namelist()
 
 
-def build_sdist(tree, folder, **environment):
+def version_of(tree):
+    text = (tree / "src" / "fastsig" / "__init__.py").read_text()
+    return re.search('__version__ = "(.*)"', text)[1]
+
+
+def build_sdist(tree, folder):
     """Build a source distribution; return its path."""
     program = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
     subprocess.run(
         [sys.executable, "-c", program],
         cwd=tree,
-        env={**os.environ, **environment},
         check=True,
         capture_output=True,
         timeout=300,
@@ -78,11 +82,15 @@ compiler_is_told = pytest.mark.skipif(sys.platform == "win32", reason="CC means 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="it is always pure here")
 def test_with_a_compiler(tree, tmp_path):
     _, name, files = build(tree, tmp_path)
-    assert "none-any" not in name
-    assert sum(file.startswith("fastsig/_core.") for file in files) == 2
-    assert not [file for file in files if file.endswith((".c", ".pyx"))]
-    assert {"fastsig/py.typed", "fastsig/_core.pyi", "fastsig/_pure.py"} <= set(files)
-    assert {file.partition("/")[0].partition("-")[0] for file in files} == {"fastsig"}
+    assert name.startswith(f"fastsig_signals-{version_of(tree)}-cp")
+    assert [file for file in files if file.endswith(sysconfig.get_config_var("EXT_SUFFIX"))]
+    assert not [file for file in files if file.endswith((".c", ".h", ".pxd", ".pyx"))]
+    sources = [
+        path for path in (tree / "src").rglob("*") if path.suffix in (".py", ".pyi", ".typed")
+    ]
+    assert {path.relative_to(tree / "src").as_posix() for path in sources} <= set(files)
+    folders = {file.partition("/")[0].partition("-")[0] for file in files}
+    assert folders == {"fastsig", "fastsig_signals"}
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="it is always pure here")
@@ -111,15 +119,17 @@ def test_extensions_are_optimized(tree, tmp_path, build_of):
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="these headers know no Python without a GIL")
 def test_compiles_without_a_gil(tree, tmp_path):
     """Compile what is for a free-threaded Python only, against the headers of any."""
-    source = tmp_path / "_core.c"
-    cython = [sys.executable, "-m", "cython", tree / "src/fastsig/_core.pyx", "-o", source]
-    subprocess.run(cython, check=True, timeout=300)
+    sources = []
+    for path in (tree / "src").rglob("*.pyx"):
+        sources.append(tmp_path / f"{path.stem}.c")
+        cython = [sys.executable, "-m", "cython", path, "-o", sources[-1]]
+        subprocess.run(cython, check=True, timeout=300)
     compiler = shlex.split(sysconfig.get_config_var("CC"))
     include = f"-I{sysconfig.get_path('include')}"
     errors = [f"-Werror={name}" for name in ("implicit-function-declaration", "int-conversion")]
     errors.append("-Werror=incompatible-pointer-types")
     done = subprocess.run(
-        [*compiler, "-fsyntax-only", *errors, "-DPy_GIL_DISABLED=1", include, source],
+        [*compiler, "-fsyntax-only", *errors, "-DPy_GIL_DISABLED=1", include, *sources],
         check=False,
         capture_output=True,
         text=True,
@@ -132,7 +142,7 @@ def test_compiles_without_a_gil(tree, tmp_path):
 def test_without_a_compiler(tree, tmp_path):
     done, name, files = build(tree, tmp_path, **NO_COMPILER)
     assert name.endswith("-py3-none-any.whl")
-    assert [file for file in files if "_core" in file] == ["fastsig/_core.pyi"]
+    assert not [file for file in files if file.endswith((".so", ".pyd"))]
     assert "building without the compiled core" in done.stdout + done.stderr
 
 
@@ -164,84 +174,27 @@ def test_senseless_environment(tree, tmp_path, environment, message):
 
 
 def test_source_distribution(tree, tmp_path):
-    path = build_sdist(tree, tmp_path)
-    version = re.search('__version__ = "(.*)"', (tree / "src/fastsig/__init__.py").read_text())
-    assert path.name == f"fastsig-{version[1]}.tar.gz"
-    assert list(distributions.complaints(path)) == []
     (tree / "tests" / "_notes.py").touch()
-    (tree / "src" / "fastsig" / "_core.c").touch()
+    (tree / "src" / "fastsig" / "_leftover.c").touch()
     path = build_sdist(tree, tmp_path)
-    (tree / "tests" / "_notes.py").unlink()
-    assert "tests/_notes.py" in distributions.members(path)
-    assert "src/fastsig/_core.c" not in distributions.members(path)
+    assert path.name == f"fastsig_signals-{version_of(tree)}.tar.gz"
+    with tarfile.open(path) as archive:
+        files = {each.name.partition("/")[2] for each in archive}
+    sources = [*(tree / "src").rglob("*.py*"), *tree.glob("tests/**/*.py")]
+    assert {path.relative_to(tree).as_posix() for path in sources} <= files
+    assert {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "setup.py"} <= files
+    assert "src/fastsig/_leftover.c" not in files
 
 
-def test_source_distributions_are_the_same(tree, tmp_path):
-    other = shutil.copytree(tree, tmp_path / "elsewhere", copy_function=shutil.copyfile)
-    os.chmod(other / "setup.py", 0o600)
-    archives = []
-    for name, place in (("one", tree), ("two", other)):
-        (tmp_path / name).mkdir()
-        path = build_sdist(place, tmp_path / name, SOURCE_DATE_EPOCH="1000000000")
-        archives.append(path.read_bytes())
-    assert archives[0] == archives[1]
-
-
-def repacked(wheel, name, without=(), **files):
-    """Copy a wheel under another name, without some files and with some more; return its path."""
-    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(wheel.with_name(name), "w") as new:
-        for each in old.namelist():
-            if each not in without:
-                new.writestr(each, old.read(each))
-        for each, content in files.items():
-            new.writestr(f"fastsig/{each.replace('__', '.')}", content)
-    return wheel.with_name(name)
-
-
-BINARY = "fastsig-0.1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"
-
-
-def test_what_would_not_be_published(tree, tmp_path):
-    _, name, _ = build(tree, tmp_path, FASTSIG_NO_EXTENSIONS="1")
-    pure = tmp_path / name
-    extension = {"_core__cpython-311-x86_64-linux-gnu__so": ""}
-
-    def complaints(name, without=(), **files):
-        return list(distributions.complaints(repacked(pure, name, without, **files)))
-
-    assert list(distributions.complaints(pure)) == []
-    assert complaints(BINARY, **extension) == []
-    assert complaints(BINARY) == ["should hold one compiled core for 311, and holds []"]
-    assert len(complaints(BINARY.replace("311", "312"), **extension)) == 1
-    assert len(complaints(BINARY.replace("-cp311-many", "-abi3-many"), **extension)) == 2
-    assert len(complaints(BINARY.replace("manylinux2014", "linux"), **extension)) == 1
-    assert complaints(BINARY, **extension, _core__pyx="") == ["holds fastsig/_core.pyx"]
-    assert complaints("fastsig-2-py3-none-any.whl", **extension) != []
-    assert complaints("fastsig-2-py3-none-any.whl", ["fastsig/py.typed"]) == [
-        "lacks fastsig/py.typed"
-    ]
-
-
-def test_what_is_published_is_complete(tmp_path, capsys):
-    assert distributions.main(["--complete", str(tmp_path)]) == 1
-    missing = capsys.readouterr().out.splitlines()
-    assert len(missing) == len(distributions.PUBLISHED) + 2
-    assert "there is no wheel for cp314t-musllinux_aarch64" in missing
-
-
-@pytest.mark.parametrize("platform", distributions.PLATFORMS)
-def test_identifiers(platform):
-    """cibuildwheel builds what we say that we publish."""
-    pytest.importorskip("cibuildwheel")
-    options = ["--platform", platform, "--archs", "all", "--print-build-identifiers"]
-    done = subprocess.run(
-        [sys.executable, "-m", "cibuildwheel", *options, str(ROOT)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert set(done.stdout.split()) == {
-        f"{python}-{tag}"
-        for python in distributions.PYTHONS
-        for tag in distributions.PLATFORMS[platform]
-    }
+@pytest.mark.skipif(not (ROOT / "tools").exists(), reason="a source distribution has no tools")
+def test_readme_on_a_package_index(tmp_path):
+    """There, relative links and images lead nowhere."""
+    shutil.copy(ROOT / "README.md", tmp_path)
+    program = [sys.executable, ROOT / "tools" / "readme.py", "https://example.org/a/b", "v1"]
+    subprocess.run(program, cwd=tmp_path, check=True)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert links
+    assert not [link for link in links if not link.startswith(("https:", "#"))]
+    assert "](https://example.org/a/b/raw/v1/benchmarks/chart.svg)" in text
+    assert "](https://example.org/a/b/blob/v1/docs/guarantees.md)" in text
