@@ -1,6 +1,6 @@
 """Packages that hook into Celery's signals do with fastsig what they do with Celery as it is.
 
-`make neighbours` runs these in an environment with those packages.  Each writes a project in the
+`nox -s neighbours` runs these in an environment with those packages.  Each writes a project in the
 way its documentation tells, has a real worker run its tasks, and records what the package made
 of them: with Celery as it is, and with fastsig, imported before the package and after it.
 """

@@ -1,7 +1,7 @@
 """Fuzz the compiled core: programs made of bytes, with the pure core as the oracle.
 
 ``python tools/fuzz.py [seconds] [folder of inputs]``.  With atheris, and a core that is built for
-it (`make fuzz`), what the inputs reach in the compiled core leads to the next ones; without it,
+it (`nox -s fuzz`), what the inputs reach in the compiled core leads to the next ones; without it,
 they are random.
 """
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make wheels` in Debian sid, for the Pythons that are too new for this machine, and PyPy.
-# As root:  tools/sid.sh FOLDER [INTERPRETER ...]   (debootstrap has to be installed)
+# Sessions of nox in Debian sid, for the Pythons that are too new for this machine, and PyPy.
+# As root:  tools/sid.sh FOLDER [SESSION ...]   (debootstrap has to be installed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$(realpath -m "$1")
@@ -23,7 +23,7 @@ chroot "$root" bash -euc '
     DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
         gcc git libc6-dev pypy3 pypy3-venv python3.1{4,5}-{dev,venv} >/dev/null
     cd /fastsig
-    python3.14 -m venv /fastsig/.venv
-    .venv/bin/python -m pip install --quiet --group test --group wheels
-    .venv/bin/python tools/wheels.py "$@"
+    python3.14 -m venv .venv
+    .venv/bin/python -m pip install --quiet nox
+    .venv/bin/nox -s "${@:-test}"
 ' sid "$@"

@@ -1,7 +1,8 @@
 """Build the package otherwise than it is shipped, and run something on it.
 
 ``python tools/variant.py NAME module arguments...`` builds a copy of it in build/NAME, with the
-compiled core as the variant `NAME` wants it, and runs ``python -m module arguments...``.
+extensions as the variant `NAME` wants them, and runs ``python -m module arguments...``.  setup.py
+builds; the compiler's flags, the libraries to load first and what counts as a fault are here.
 """
 
 import os
@@ -13,7 +14,9 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "src" / "fastsig"
+SOURCE = ROOT / "src"
+SETUP = ROOT / "setup.py"
+LEFT_OUT = {".c", ".egg-info", ".html", ".pyc", ".pyd", ".so"}
 SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"
 ASSERTIONS = "-O1", "-g", "-UNDEBUG"
 
@@ -55,39 +58,35 @@ VARIANTS = {
 
 
 def build(name):
-    """Build the package in build/NAME, unless it is there; return the folder."""
-    from Cython.Build import cythonize
-    from setuptools import Distribution, Extension
-
+    """Build the project in build/NAME, unless it is there; return the folder of the package."""
     folder = ROOT / "build" / name
-    package = folder / "fastsig"
-    library = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
-    built = library.stat().st_mtime if library.exists() else 0
-    stale = built < max((SOURCE / "_core.pyx").stat().st_mtime, Path(__file__).stat().st_mtime)
-    if stale:
-        shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(
-        SOURCE, package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.so", "*.c", "__py*")
-    )
-    if not stale:
-        return folder
+    stamp = folder / "built"
+    sources = [path for path in (SOURCE / "fastsig").rglob("*.*") if path.is_file()]
+    sources = [path for path in sources if path.suffix not in LEFT_OUT]
+    newest = max(path.stat().st_mtime for path in (*sources, SETUP, Path(__file__)))
+    if stamp.exists() and stamp.stat().st_mtime > newest:
+        return folder / "src"
 
-    flags = list(VARIANTS[name][0])
-    os.environ.update({"CC": VARIANTS[name][1].get("CC", os.environ.get("CC", "cc"))})
-    os.chdir(folder)
-    extension = Extension(
-        "fastsig._core",
-        ["fastsig/_core.pyx"],
-        extra_compile_args=flags,
-        extra_link_args=[flag for flag in flags if flag in SANITIZERS],
-    )
-    modules = cythonize([extension], compiler_directives={"linetrace": name == "coverage"})
-    command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
-    command.inplace = True
-    command.ensure_finalized()
-    command.run()
-    os.chdir(ROOT)
-    return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    left_out = shutil.ignore_patterns("__pycache__", *(f"*{suffix}" for suffix in LEFT_OUT))
+    shutil.copytree(SOURCE, folder / "src", ignore=left_out)
+    for file in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / file, folder)
+    flags, settings = VARIANTS[name]
+    environment = {
+        **os.environ,
+        "CC": settings.get("CC", os.environ.get("CC", "cc")),
+        # These replace Python's own, which come first here, so that ours prevail.
+        "CFLAGS": " ".join([sysconfig.get_config_var("CFLAGS"), *flags]),
+        "LDFLAGS": " ".join(flag for flag in flags if flag in SANITIZERS),
+        "FASTSIG_NO_EXTENSIONS": "0",
+        "FASTSIG_REQUIRE_EXTENSIONS": "1",
+        "FASTSIG_TRACE_LINES": "1" if name == "coverage" else "0",
+    }
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    stamp.touch()
+    return folder / "src"
 
 
 def libraries(name):
@@ -112,7 +111,7 @@ def faults(name, output):
     """Return what the instruments found, of what is no failure of the process by itself."""
     if name == "leaks":  # those that the core has no part in are the interpreter's own
         found = re.findall(r"^(?:Direct|Indirect) leak.*?(?:\n\n|\Z)", output, re.M | re.S)
-        return [leak for leak in found if "fastsig/_core" in leak]
+        return [leak for leak in found if "fastsig/" in leak]
     if name == "sanitize":
         return [report.read_text(errors="replace") for report in reports()]
     if name == "refnanny":

@@ -680,6 +680,7 @@ for thread in threads:
     )
 
 
+@pytest.mark.not_traced
 def test_threads(signal):
     """What is stably connected is called exactly once by every send, whatever else goes on."""
     switch = sys.getswitchinterval()

@@ -196,6 +196,7 @@ class TestProxies:
             signal.connect(Unweak.__init__, sender=promise)
 
 
+@pytest.mark.id_reuse
 class TestIdReuse:
     """No sender receives what was connected for a dead one that had the same `id`."""
 

@@ -101,6 +101,7 @@ def test_any_framework_may_send_them(signals):
         signals.task_sent.disconnect(receiver, sender="mine")
 
 
+@pytest.mark.not_refnanny
 def test_without_celery(environment):
     """Where Celery is not installed, importing the signals works, and does not look further."""
     program = """

@@ -273,6 +273,7 @@ def test_a_reference_that_gives_another_receiver_each_time(signal):
 
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
+@pytest.mark.id_reuse
 def test_deaths_that_nobody_tells_of(Signal):
     """In a copied table, the weak references tell the signal that they were made for."""
 

@@ -80,9 +80,14 @@ def test_links(page):
 
 
 @in_repository
-def test_every_make_target_exists():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_commands_exist():
+    targets = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    sessions = (ROOT / "noxfile.py").read_text()
+    names = re.findall(
+        r'^@nox\.session(?:\(name="([a-z-]+)")?.*\n(?:@.*\n)*def (\w+)', sessions, re.M
+    )
+    known = {"make": set(targets.split()), "nox -s": {name or other for name, other in names}}
     for page in ALL:
         text = page.read_text(encoding="utf-8")
-        named = re.findall(r"(?:`|^ {4})make ([a-z-]+)", text, re.MULTILINE)
-        assert set(named) <= targets, page
+        for command, name in re.findall(r"(?:`|^ {4})(make|nox -s) ([a-z-]+)", text, re.M):
+            assert name in known[command], page

@@ -170,7 +170,7 @@ class Collection(Interruption):
         gc.callbacks.remove(self.collected)
 
 
-@pytest.fixture(params=[Interruption, Collection])
+@pytest.fixture(params=[Interruption, pytest.param(Collection, marks=pytest.mark.not_refnanny)])
 def interruption(request):
     if request.param is Collection:
         gc.collect()

@@ -41,11 +41,18 @@ def quiet(monkeypatch):
         monkeypatch.setattr(logging.getLogger(name), "disabled", True)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.id_reuse if "dead_one" in name else ())
+        for name in CASES
+    ],
+)
 def test_goes_right(Signal, environment, name):
     do(name, Signal, environment=environment)
 
 
+@pytest.mark.other_library
 @pytest.mark.parametrize(("peer", "name"), CASES_OF_PEERS)
 def test_goes_wrong(peer, name):
     pytest.importorskip(peer.removesuffix("_fast"))
