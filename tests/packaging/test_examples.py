@@ -81,13 +81,11 @@ def test_links(page):
 
 @in_repository
 def test_commands_exist():
-    targets = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    sessions = (ROOT / "noxfile.py").read_text()
-    names = re.findall(
-        r'^@nox\.session(?:\(name="([a-z-]+)")?.*\n(?:@.*\n)*def (\w+)', sessions, re.M
-    )
-    known = {"make": set(targets.split()), "nox -s": {name or other for name, other in names}}
+    targets = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    session = r'^@nox\.session(?:\(name="([a-z-]+)")?.*\n(?:@.*\n)*def (\w+)'
+    names = re.findall(session, (ROOT / "noxfile.py").read_text(), re.M)
+    known = {"make": targets, "nox -s": [name or function for name, function in names]}
+    command = r"(?:`|^ {4})(make|nox -s) ([a-z]+(?:-[a-z]+)*)"
     for page in ALL:
-        text = page.read_text(encoding="utf-8")
-        for command, name in re.findall(r"(?:`|^ {4})(make|nox -s) ([a-z-]+)", text, re.M):
-            assert name in known[command], page
+        for program, name in re.findall(command, page.read_text(encoding="utf-8"), re.M):
+            assert name in known[program], page
