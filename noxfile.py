@@ -195,7 +195,8 @@ def growth(session):
 # Instrumented builds of the extensions, which tools/variant.py makes
 
 REUSE = "not id_reuse and not other_library"
-STRESS = [f"tests/stress/test_{name}.py" for name in ("interruptions", "model", "scenarios")]
+NAMES = ("model", "peers", "interruptions", "scenarios")
+STRESS = [Path(f"tests/stress/test_{name}.py") for name in NAMES]
 
 
 def variant(session, name, *command):
@@ -208,7 +209,7 @@ def sanitize(session):
     """Look for faults of memory: sanitizers, debugging allocator, leaks, reference counts."""
     install(session, "test", "peers")
     core = ("pytest", "-q", "--core=compiled")
-    suite = ("tests/core", "tests/stress/test_peers.py", *STRESS)
+    suite = ("tests/core", *STRESS)
     variant(session, "sanitize", *core, "-m", REUSE, *suite)
     variant(session, "sanitize", *core, "tests/stress/test_no_memory.py")
     variant(session, "debug", *core, "-m", REUSE, *suite)
@@ -221,18 +222,17 @@ def sanitize(session):
 def coverage(session):
     """Fail if fewer lines and branches of both cores are covered than were."""
     install(session, "test", "peers", "coverage")
-    data = Path("build/coverage")
-    for old in data.glob("data*"):
+    folder = Path("build/coverage")
+    for old in folder.glob("data*"):
         old.unlink()
+    session.env["COVERAGE_FILE"] = "data"
     # File by file: a traced core does not always survive to be imported often.
-    for file in (*sorted(Path("tests/core").glob("test_*.py")), *STRESS[1:2]):
+    for file in map(Path.resolve, [*sorted(Path("tests/core").glob("test_*.py")), *STRESS[:2]]):
         command = ("coverage", "run", "--parallel-mode", "-m", "pytest", "-q")
         variant(session, "coverage", *command, "-m", f"{REUSE} and not not_traced", str(file))
-    settings = f"--rcfile={Path('pyproject.toml').resolve()}"
-    with session.chdir(data):
-        session.run("coverage", "combine", settings, "--data-file=data", "-q", ".")
-    environment = {"PYTHONPATH": str(data / "src")}
-    session.run("coverage", "report", "--fail-under=97", env=environment)
+    with session.chdir(folder):
+        session.run("coverage", "combine", "-q", ".")
+        session.run("coverage", "report", "--fail-under=97", env={"PYTHONPATH": "src"})
 
 
 @nox.session

@@ -133,6 +133,8 @@ def main(name, *command):
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         env=environment,
+        # From elsewhere, Cython would take a traced line for one of the source in `ROOT`.
+        cwd=folder.parent if name == "coverage" else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

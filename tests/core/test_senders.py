@@ -196,10 +196,10 @@ class TestProxies:
             signal.connect(Unweak.__init__, sender=promise)
 
 
-@pytest.mark.id_reuse
 class TestIdReuse:
     """No sender receives what was connected for a dead one that had the same `id`."""
 
+    @pytest.mark.id_reuse
     @pytest.mark.parametrize("form", ["object", "method"])
     def test_fresh_senders_after_a_dead_one(self, signal, collect, form):
         class Sender:
@@ -229,6 +229,7 @@ class TestIdReuse:
         assert signal.receivers == []
         assert reused or not hasattr(sys, "getrefcount")
 
+    @pytest.mark.id_reuse
     @pytest.mark.parametrize("others", [0, 1])
     @pytest.mark.parametrize("connects", ["again", "first", "disconnected"])
     def test_fresh_senders_after_a_dead_one_that_connected_at_last(
