@@ -432,6 +432,7 @@ class TestLogging:
         assert type(between(receiver)) is ValueError
 
 
+@pytest.mark.threads
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
 def test_a_dying_receiver_in_another_thread(signal):
     """The last reference goes in a thread, in the middle of a send."""
@@ -460,6 +461,7 @@ def test_a_dying_receiver_in_another_thread(signal):
     assert len(signal.receivers) == 1
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("depth", [1, 3])
 def test_exception_hook_of_a_thread_uses_the_signal(signal, monkeypatch, depth):
     """A thread ends in the middle of a send, and its hook sends the same signal."""

@@ -614,6 +614,7 @@ def test_the_first_fork(run, before):
     """)
 
 
+@pytest.mark.threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_imports_nothing(Signal, monkeypatch):
@@ -680,6 +681,7 @@ for thread in threads:
     )
 
 
+@pytest.mark.threads
 @pytest.mark.not_traced
 def test_threads(signal):
     """What is stably connected is called exactly once by every send, whatever else goes on."""
