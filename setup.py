@@ -14,8 +14,18 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 EXTENSIONS = [
-    Extension("fastsig._core", ["src/fastsig/_core.pyx"]),
+    Extension(f"fastsig.engine._compiled.{name}", [f"src/fastsig/engine/{source}"])
+    for name, source in (("table", "table.py"), ("send", "send.pyx"))
 ]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "freethreading_compatible": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+    "binding": False,
+    "embedsignature": False,
+}
 
 
 class BuildFailed(Exception):
@@ -50,9 +60,14 @@ def translated():
     from Cython.Build import cythonize
     from Cython.Compiler.Errors import CompileError
 
-    directives = {"linetrace": True} if switch("FASTSIG_TRACE_LINES") else {}
+    directives = DIRECTIVES | ({"linetrace": True} if switch("FASTSIG_TRACE_LINES") else {})
     try:
-        return cythonize(EXTENSIONS, compiler_directives=directives)
+        return cythonize(
+            EXTENSIONS,
+            compiler_directives=directives,
+            include_path=["src"],
+            force=True,  # it does not see that table.py depends on its .pxd
+        )
     except CompileError as error:
         raise BuildFailed(str(error)) from error
 

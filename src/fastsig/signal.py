@@ -1,23 +1,34 @@
-"""Signals: the Python API over the core, and the choice of the core.
+"""fastsig's own face: `Signal`, and what it shares with the faces of hosts.
 
-`Signal` behaves as ``celery.utils.dispatch.Signal`` of Celery 5.7 does; where it differs, it does
-so on purpose (README, "What is better").
+`Signal` behaves as ``celery.utils.dispatch.Signal`` of Celery 5.7 does; docs/migrating.md lists
+where it differs on purpose.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from types import FunctionType, MethodType
 
-from fastsig._shared import key, target
+from fastsig.advice import DEVELOPING, describe, unwrap, warn_of_problems
+from fastsig.catalog import CATALOG, OF_AN_APP
+from fastsig.engine import Policy, RobustEngine, make_key, make_label, resolve, resolve_proxy
+from fastsig.senders import find_names, list_senders, read_sender
 
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Hashable, Iterable
-    from typing import Any, ClassVar, Literal, ParamSpec, TypedDict, TypeVar, overload
+    from contextlib import AbstractContextManager
+    from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
 
     from typing_extensions import Unpack  # `typing` has it from 3.11 on
+
+    from fastsig.engine import Engine
+    from fastsig.protocol import SignalProtocol
+    from fastsig.seen import Connection
+    from fastsig.standins import Retry
+    from fastsig.watching import muted, recorded
 
     _Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
     _P = ParamSpec("_P")
@@ -27,50 +38,99 @@ if TYPE_CHECKING:
         sender: object
         weak: bool
         dispatch_uid: Hashable
-        retry: bool
+        retry: bool | Retry
+        senders: Iterable[object] | None
+        subclasses: bool
+        on_error: Literal["raise"] | None
+        once: bool
 
 
-__all__ = ["Signal", "compiled", "receiver"]
+__all__ = ["Signal", "receiver"]
 
 
-def switch(name: str, default: bool = False) -> bool:
-    """Return whether the environment variable `name` is on ("1") or off ("0").
-
-    Raises:
-        ValueError: It has another value.
-    """
-    value = os.environ.get(name, "")
-    if value not in ("", "0", "1"):
-        raise ValueError(f"{name} must be 0 or 1, not {value!r}")
-    return value == "1" if value else default
+FAILED = "Signal handler %r raised: %r"
 
 
-compiled: bool
-"""Whether signals run on the compiled core."""
+class LoggingPolicy(Policy):
+    """Logs what a receiver raises, and makes it the response; knows tasks by name."""
 
-_switched_off = switch("FASTSIG_NO_EXTENSIONS")
-_required = switch("FASTSIG_REQUIRE_EXTENSIONS")
-if _switched_off and _required:
-    raise ValueError("FASTSIG_NO_EXTENSIONS and FASTSIG_REQUIRE_EXTENSIONS contradict each other")
+    unplanned = DEVELOPING
 
-if TYPE_CHECKING:
-    from fastsig._core import Dispatcher
-elif _switched_off:
-    from fastsig._pure import Dispatcher
+    if DEVELOPING:
 
-    compiled = False
-else:
-    try:
-        from fastsig._core import Dispatcher
-    except ImportError:
-        if _required:
-            raise
-        from fastsig._pure import Dispatcher
+        def call(
+            self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any], robust: bool
+        ) -> Any:
+            """Call a receiver, and look at what it does: see `fastsig.development`."""
+            from fastsig.development import forget_connection, note_call
 
-    compiled = Dispatcher.__module__ == "fastsig._core"
+            forget_connection(vars(signal).get("_fastsig", signal), receiver)
+            response = super().call(signal, receiver, sender, named, robust)
+            return note_call(signal, receiver, response)
+
+    def names_of(self, sender: Any) -> tuple[str, ...]:
+        """Return the name of a task."""
+        return find_names(sender)
+
+    def read_sender(self, sender: Any) -> Any:
+        """Return what somebody means with `sender` who connects for it or asks for it."""
+        return read_sender(sender)
+
+    def get_logger(self) -> logging.Logger:
+        import logging
+
+        return logging.getLogger("fastsig")
+
+    def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
+        """Log the exception; it is the response."""
+        self.get_logger().error(
+            FAILED,
+            make_printable(receiver),
+            make_printable(exception),
+            exc_info=exception,
+        )
+        return exception
 
 
-class Signal(Dispatcher):
+class RaisingPolicy(LoggingPolicy):
+    """Lets what a receiver raises reach the sender; those after it are not called."""
+
+    def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
+        """Raise the exception again."""
+        raise exception
+
+
+class CollectingPolicy(LoggingPolicy):
+    """Lets all receivers run, then raises what they raised."""
+
+    collects = True
+
+    def make_group(self, signal: Any, exceptions: list[Exception]) -> Exception:
+        """Return an `ExceptionGroup`; the first exception where Python has none (3.10)."""
+        if sys.version_info >= (3, 11):
+            count = f"{len(exceptions)} receiver{'s' * (len(exceptions) != 1)}"
+            return ExceptionGroup(f"{count} of {name_of(signal)} raised", exceptions)  # noqa: F821
+        for another in exceptions[1:]:
+            self.get_logger().error("%r was raised, too", make_printable(another), exc_info=another)
+        return exceptions[0]
+
+
+LOGGING = LoggingPolicy()
+
+POLICIES = {"log": LOGGING, "raise": RaisingPolicy(), "collect": CollectingPolicy()}
+
+
+class Anyone:
+    """Stands for a sender that was not given."""
+
+    def __repr__(self) -> str:
+        return "<any sender>"
+
+
+ANYONE = Anyone()
+
+
+class Signal(RobustEngine):
     """A signal: receivers connect to it, and `send` calls them.
 
     Arguments:
@@ -78,6 +138,12 @@ class Signal(Dispatcher):
             nothing is checked against them.
         use_caching: Accepted for Celery's sake; finding the receivers is always fast.
         name: What the signal is called, for `repr`.
+        on_error: What becomes of an `Exception` of a receiver.  With ``"log"`` it is logged, and is
+            the response; with ``"raise"`` it reaches the sender, and the receivers after it are not
+            called; with ``"collect"`` all are called, then the sender gets an `ExceptionGroup`.
+
+    Raises:
+        ValueError: `on_error` is something else.
     """
 
     __slots__ = ("__dict__", "__weakref__", "name", "providing_args", "use_caching")
@@ -85,14 +151,18 @@ class Signal(Dispatcher):
     name: str | None
     providing_args: set[str]
     use_caching: bool
-    _logger_name: ClassVar[str] = "fastsig"
 
     def __init__(
         self,
         providing_args: Iterable[str] | None = None,
         use_caching: bool = False,
         name: str | None = None,
+        on_error: Literal["log", "raise", "collect"] = "log",
     ) -> None:
+        if on_error == "log":
+            self.configure(LOGGING)
+        else:
+            self.configure(find_policy(on_error))
         self.name = name
         self.providing_args = set(() if providing_args is None else providing_args)
         self.use_caching = use_caching
@@ -113,6 +183,11 @@ class Signal(Dispatcher):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             retry: Literal[False] = False,
+            *,
+            senders: Iterable[object] | None = None,
+            subclasses: bool = False,
+            on_error: Literal["raise"] | None = None,
+            once: bool = False,
         ) -> _Receiver: ...
         @overload
         def connect(
@@ -122,7 +197,11 @@ class Signal(Dispatcher):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             *,
-            retry: bool,
+            retry: bool | Retry,
+            senders: Iterable[object] | None = None,
+            subclasses: bool = False,
+            on_error: Literal["raise"] | None = None,
+            once: bool = False,
         ) -> Callable[_P, _R]: ...
         @overload
         def connect(
@@ -131,7 +210,12 @@ class Signal(Dispatcher):
             sender: object,
             weak: bool,
             dispatch_uid: Hashable,
-            retry: bool,
+            retry: bool | Retry,
+            *,
+            senders: Iterable[object] | None = None,
+            subclasses: bool = False,
+            on_error: Literal["raise"] | None = None,
+            once: bool = False,
         ) -> Callable[_P, _R]: ...
         @overload
         def connect(
@@ -141,6 +225,11 @@ class Signal(Dispatcher):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             retry: Literal[False] = False,
+            *,
+            senders: Iterable[object] | None = None,
+            subclasses: bool = False,
+            on_error: Literal["raise"] | None = None,
+            once: bool = False,
         ) -> Callable[[_Receiver], _Receiver]: ...
         @overload
         def connect(
@@ -150,7 +239,11 @@ class Signal(Dispatcher):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             *,
-            retry: bool,
+            retry: bool | Retry,
+            senders: Iterable[object] | None = None,
+            subclasses: bool = False,
+            on_error: Literal["raise"] | None = None,
+            once: bool = False,
         ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 
     def connect(
@@ -159,7 +252,12 @@ class Signal(Dispatcher):
         sender: object = None,
         weak: bool = True,
         dispatch_uid: Hashable = None,
-        retry: bool = False,
+        retry: bool | Retry = False,
+        *,
+        senders: Iterable[object] | None = None,
+        subclasses: bool = False,
+        on_error: Literal["raise"] | None = None,
+        once: bool = False,
     ) -> Any:
         """Connect a receiver; also as a decorator, ``@signal.connect`` with or without options.
 
@@ -171,76 +269,64 @@ class Signal(Dispatcher):
             receiver: What to call, as ``receiver(signal=..., sender=..., **named)``.  If it does
                 not take ``**kwargs`` it gets those arguments that it has a name for.
             sender: The only sender to receive from; None for any.  A str or bytes is compared by
-                its value, everything else by identity; a proxy stands for its target, and one
-                that cannot be evaluated yet (Celery's ``PromiseProxy``) connects when it is.
+                its value, everything else by identity; but a task and its name stand for each
+                other, and a shared task for the task of its name in whatever app.  A proxy stands
+                for its target, and one that cannot be evaluated yet (Celery's ``PromiseProxy``)
+                connects when it is.
             weak: Refer to the receiver weakly: it is disconnected when nothing else refers to it.
-            dispatch_uid: What the receiver is known by.
-            retry: When the receiver raises an `Exception`, call it again, for ever, after 2, 4,
-                ... and at last every 30 seconds.  It is referred to strongly.
+            dispatch_uid: The key of the receiver, in place of its own.
+            retry: When the receiver raises an `Exception`, call it again, as a `Retry` says; True
+                is until it succeeds, after 2, 4, 6 ... and at most 30 seconds.  The sender waits.
+                It is referred to strongly.
+            senders: Several senders, in the place of `sender`.  Each is a connection of its own;
+                who is reached by more than one of them is called once.
+            subclasses: A sender that is a class stands for itself, its subclasses (also those that
+                are made later) and the instances of all of them.
+            on_error: With ``"raise"`` an `Exception` of this receiver reaches the sender; those
+                after it are not called.
+            once: Disconnect the receiver when it is called, and call it no more; of several
+                `senders`, for each of them.  Until then it is referred to strongly.
 
         Returns:
             The receiver; with `retry` the function that calls it; without a receiver, a
             decorator that connects one.
 
         Raises:
-            TypeError: The receiver is not callable or cannot be weakly referenced, or
-                `dispatch_uid` is not hashable.  Nothing is connected.
+            TypeError: The receiver is not callable or cannot be weakly referenced,
+                `dispatch_uid` is not hashable, or there is no such combination of `sender`,
+                `senders` and `subclasses`.  Nothing is connected.
+            ValueError: `on_error` is something else.
         """
-        if receiver is None:
-            return lambda receiver: self._checked(receiver, sender, weak, dispatch_uid, retry)
-        return self._checked(receiver, sender, weak, dispatch_uid, retry)
-
-    def _checked(
-        self, receiver: object, sender: object, weak: bool, dispatch_uid: Hashable, retry: bool
-    ) -> Callable[..., Any]:
         if not callable(receiver):
-            raise TypeError(
-                f"a receiver must be callable, which {type(receiver).__name__!r} is not"
-                " (to connect for one sender, write connect(sender=...))"
+            if isinstance(receiver, (str, bytes)):  # @signal.connect("name"), as in Celery
+                receiver, sender, given = None, receiver, sender
+                if given is not None:
+                    raise TypeError("connect() got multiple values for argument 'sender'")
+            if receiver is None:
+                check_on_error(on_error)
+                return lambda receiver: connect_receiver(
+                    *(self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry),
+                    senders=senders,
+                    subclasses=subclasses,
+                    on_error=on_error,
+                    once=once,
+                )
+        if senders is None and not subclasses and on_error is None and not once:  # it is faster
+            return connect_receiver(
+                self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry
             )
-        receiver_key = _receiver_key(receiver, dispatch_uid)
-        if retry:
-            receiver, weak = self._retrying(receiver), False
-            receiver._dispatch_uid = receiver_key  # type: ignore[attr-defined]
-        try:
-            reference = self._weak(receiver) if weak else receiver
-        except TypeError:
-            raise TypeError(
-                f"{type(receiver).__name__!r} cannot be weakly referenced:"
-                " connect it with weak=False"
-            ) from None
-        if sender is not None and hasattr(type(sender), "__then__"):
-            sender.__then__(self._connect_target, receiver_key, receiver, sender, weak)  # type: ignore[attr-defined]
-        else:
-            self._connect(receiver_key, reference, sender)
-        return receiver
+        return connect_receiver(
+            *(self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry),
+            senders=senders,
+            subclasses=subclasses,
+            on_error=on_error,
+            once=once,
+        )
 
-    def _connect_target(
-        self, receiver_key: Hashable, receiver: object, proxy: object, weak: bool
+    def _connect_proxy(
+        self, receiver: Any, sender: object, weak: bool, dispatch_uid: Hashable
     ) -> None:
-        reference = self._weak(receiver) if weak else receiver
-        self._connect(receiver_key, reference, target(proxy))
-
-    def _retrying(self, receiver: Callable[..., Any]) -> Callable[..., Any]:
-        import time
-
-        def retry(*args: Any, **kwargs: Any) -> Any:
-            seconds = 2
-            while True:
-                try:
-                    return receiver(*args, **kwargs)
-                except Exception:
-                    self._logger().error(
-                        "Could not process signal receiver %s. Retrying in %.2f seconds...",
-                        _shown(receiver),
-                        seconds,
-                    )
-                time.sleep(seconds)
-                seconds = min(seconds + 2, 30)
-
-        retry.__wrapped__ = receiver  # type: ignore[attr-defined]
-        retry._retries = retry.__code__  # type: ignore[attr-defined]
-        return retry
+        self.connect(receiver, resolve_proxy(sender), weak, dispatch_uid)
 
     def disconnect(
         self,
@@ -248,6 +334,9 @@ class Signal(Dispatcher):
         sender: object = None,
         weak: bool | None = None,
         dispatch_uid: Hashable = None,
+        *,
+        senders: Iterable[object] | None = None,
+        subclasses: bool = False,
     ) -> bool:
         """Disconnect a receiver.
 
@@ -256,12 +345,14 @@ class Signal(Dispatcher):
             sender: The sender that it was connected with.
             weak: Deprecated, and without effect.
             dispatch_uid: The `dispatch_uid` that it was connected with.
+            senders: The senders that it was connected with, or some of them.
+            subclasses: Whether it was connected with the subclasses of the sender.
 
         Returns:
             Whether there was such a connection.
 
         Raises:
-            TypeError: `dispatch_uid` is not hashable.
+            TypeError: `dispatch_uid` is not hashable, or as for `connect`.
         """
         if weak is not None:
             import warnings
@@ -269,40 +360,267 @@ class Signal(Dispatcher):
             warnings.warn(
                 "Passing `weak` to disconnect has no effect.", DeprecationWarning, stacklevel=2
             )
-        return self._disconnect(_receiver_key(receiver, dispatch_uid), sender)
+        return disconnect_receiver(self, receiver, sender, dispatch_uid, senders, subclasses)
 
-    def _logger(self) -> logging.Logger:
-        import logging
+    def connections(self) -> list[Connection]:
+        """Return the connections, in order.
 
-        return logging.getLogger(self._logger_name)
+        Each has the `receiver`, its `sender` (None for any), whether it is `weak`, its
+        `dispatch_uid`, `where` it is defined (``"proj/handlers.py:12"``), and whether `subclasses`
+        of the sender count.
+        """
+        from fastsig.seen import list_connections
 
-    def _failed(self, receiver: object, exception: Exception) -> object:
-        """Log what a receiver raised; it is the receiver's response."""
-        self._logger().error(
-            "Signal handler %r raised: %r",
-            _shown(receiver),
-            _shown(exception),
-            exc_info=exception,
+        return list_connections(self)
+
+    def explain(self, receiver: Callable[..., Any] | str, sender: object = ANYONE) -> str:
+        """Tell whether a send would call a receiver here and now, and why.
+
+        Arguments:
+            receiver: The receiver, or its name: of one that is gone, that is what is left.
+            sender: Who sends: whatever `connect` takes for one.  If it is not given, any sender.
+
+        Returns:
+            Lines to read.  The first begins with ``called`` or with ``not called:``.
+        """
+        from fastsig.seen import explain
+
+        return explain(self, self, receiver, sender)
+
+    def connected(
+        self, receiver: Callable[..., Any], sender: object = None, **options: Any
+    ) -> AbstractContextManager[None]:
+        """Return a context manager in which a receiver is connected.
+
+        A connection with the same keys that there is already is left alone.
+
+        Arguments:
+            receiver: The receiver.
+            sender: The only sender to receive from; None for any.
+            **options: The other options of `connect`.
+        """
+        from fastsig.standins import Connected
+
+        return Connected(self, receiver, sender, options)
+
+    def muted(self, sender: object = None, receiver: Callable[..., Any] | None = None) -> muted:
+        """Return a context manager, and decorator, that keeps receivers from being called here.
+
+        See `fastsig.muted`.
+        """
+        from fastsig.watching import muted
+
+        return muted(self, sender=sender, receiver=receiver)
+
+    def recorded(self, sender: object = None) -> recorded:
+        """Return a context manager that records what is sent; see `fastsig.recorded`."""
+        from fastsig.watching import recorded
+
+        return recorded(self, sender=sender)
+
+    async def asend(self, /, sender: Any, **named: Any) -> list[tuple[Any, Any]]:
+        """Send, and await the receivers that are coroutine functions, all together.
+
+        The others are called first, in the thread of the event loop.
+
+        Arguments:
+            sender: Who sends the signal, or None.
+            **named: What the receivers are told.
+
+        Returns:
+            ``[(receiver, response), ...]`` in the order of connection.
+        """
+        from fastsig.asynchronous import asend
+
+        return await asend(self, sender, named)
+
+
+AROUND = {name: vars(Signal)[name] for name in ("asend", "connected", "muted", "recorded")}
+"""The methods of a signal that every face has alike."""
+
+
+# What the faces share
+
+KNOWN = {*CATALOG, *OF_AN_APP}
+ANYBODY = [None]
+
+
+def connect_receiver(  # noqa: PLR0912
+    signal: Any,
+    engine: Engine,
+    policy: LoggingPolicy,
+    receiver: Any,
+    sender: Any = None,
+    weak: bool = True,
+    dispatch_uid: Hashable = None,
+    retry: bool | Retry = False,
+    senders: Iterable[object] | None = None,
+    subclasses: bool = False,
+    on_error: str | None = None,
+    once: bool = False,
+) -> Any:
+    """Connect a receiver to the engine of a signal, as `Signal.connect` describes."""
+    if not callable(receiver):
+        raise TypeError(
+            f"receiver must be callable, got {type(receiver).__name__!r};"
+            " to filter by sender, write connect(sender=...)"
         )
-        return exception
+    raising = check_on_error(on_error)
+    receiver_key = make_receiver_key(receiver, dispatch_uid)
+    if sender is None and senders is None and not subclasses:
+        listed = ANYBODY
+    else:
+        listed = list_senders(sender, senders, subclasses)
+    if getattr(signal, "name", None) in KNOWN:
+        warn_of_problems(signal, receiver, listed)
+    if retry:
+        from fastsig.standins import make_retrying
+
+        receiver, weak = make_retrying(receiver, policy, retry), False
+        receiver._dispatch_uid = receiver_key
+    connected = receiver
+    if once:
+        from fastsig.standins import make_once
+
+        weak = False
+    reference = make_weak(engine, receiver) if weak else receiver
+    for each in listed:
+        if once:  # each sender once
+            reference = connected = make_once(engine, receiver, receiver_key, each)
+        if each is not None and hasattr(type(each), "__then__"):
+            # A proxy that may not be evaluated yet: it calls this when it is, or at once.
+            if raising or once:
+                each.__then__(add_later, engine, receiver_key, connected, weak, each, raising)
+            else:
+                each.__then__(signal._connect_proxy, receiver, each, weak, dispatch_uid)
+            continue
+        there = engine.add_connection(receiver_key, reference, each, (), raising)
+        if DEVELOPING and weak and there is None:
+            from fastsig.development import watch_connection
+
+            watch_connection(signal, engine, receiver)
+        if there is not None and dispatch_uid:
+            remember_refused(engine, receiver, dispatch_uid, there)
+    return receiver
 
 
-def _receiver_key(receiver: object, dispatch_uid: Hashable) -> Hashable:
-    """Return what a receiver is known by."""
+def add_later(
+    engine: Engine, receiver_key: Any, receiver: Any, weak: bool, sender: Any, raising: bool
+) -> None:
+    """Add a connection whose sender is a proxy that has just been evaluated."""
+    reference = make_weak(engine, receiver) if weak else receiver
+    engine.add_connection(receiver_key, reference, resolve_proxy(sender), (), raising)
+
+
+def remember_refused(engine: Engine, receiver: Any, uid: Hashable, reference: Any) -> None:
+    """Remember that a receiver was not connected: another one has its `dispatch_uid`."""
+    other = resolve(reference)
+    if other is not None and make_label(unwrap(other)) != make_label(unwrap(receiver)):
+        engine.remember(
+            unwrap(receiver),
+            f"{describe(other)} was connected with the same dispatch_uid, {uid!r}, before",
+        )
+
+
+def disconnect_receiver(
+    engine: Engine,
+    receiver: Any,
+    sender: object = None,
+    dispatch_uid: Hashable = None,
+    senders: Iterable[object] | None = None,
+    subclasses: bool = False,
+) -> bool:
+    """Disconnect a receiver from the engine of a signal, as `Signal.disconnect` describes."""
+    receiver_key = make_receiver_key(receiver, dispatch_uid)
+    if DEVELOPING and receiver is not None:
+        from fastsig.development import forget_connection
+
+        forget_connection(engine, receiver)
+    found = False
+    for each in list_senders(sender, senders, subclasses):
+        found = engine.remove_connection(receiver_key, each) or found
+    return found
+
+
+def check_on_error(on_error: str | None) -> bool:
+    """Return whether a receiver's exceptions are to reach the sender.
+
+    Raises:
+        ValueError: `on_error` is unknown.
+    """
+    if on_error is None:
+        return False
+    if on_error != "raise":
+        raise ValueError(f"on_error of a receiver must be 'raise' or None, got {on_error!r}")
+    return True
+
+
+def find_policy(on_error: str) -> LoggingPolicy:
+    """Return the policy of a signal.
+
+    Raises:
+        ValueError: `on_error` is unknown.
+    """
+    try:
+        return POLICIES[on_error]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"on_error of a signal must be 'log', 'raise' or 'collect', got {on_error!r}"
+        ) from None
+
+
+def make_weak(engine: Engine, receiver: Any) -> Any:
+    """Return a weak reference to a receiver, or a proxy itself if it cannot be weakly referenced.
+
+    Raises:
+        TypeError: It cannot be weakly referenced, or is made anew at each access, so that it would
+            be dead before it could be called.
+    """
+    if (
+        type(receiver) not in (FunctionType, MethodType)
+        and hasattr(receiver, "__func__")
+        and hasattr(receiver, "__self__")
+    ):  # such as wrapt's
+        raise TypeError(
+            f"{type(receiver).__name__!r} is a method made anew at each access, so a weak reference"
+            " to it dies at once: connect it with weak=False"
+        )
+    try:
+        return engine.make_reference(receiver)
+    except TypeError:
+        kind = type(receiver)
+        if hasattr(kind, "_get_current_object") or getattr(kind, "_fastsig_kept", False):
+            return receiver  # Celery's Proxy, of a shared task; what `queued` returns
+        raise TypeError(
+            f"{type(receiver).__name__!r} cannot be weakly referenced: connect it with weak=False"
+        ) from None
+
+
+def make_receiver_key(receiver: object, dispatch_uid: Hashable = None) -> Hashable:
+    """Return the key of a receiver: its `dispatch_uid`, or what it is.
+
+    Raises:
+        TypeError: `dispatch_uid` is not hashable.
+    """
     if dispatch_uid is not None:
         try:
             hash(dispatch_uid)
         except TypeError:
             raise TypeError(
-                f"dispatch_uid must be hashable, which {type(dispatch_uid).__name__!r} is not"
+                f"dispatch_uid must be hashable, got {type(dispatch_uid).__name__!r}"
             ) from None
         if dispatch_uid:
             return dispatch_uid
     own: Hashable = getattr(receiver, "_dispatch_uid", _NONE)
-    return key(receiver) if own is _NONE else own
+    return make_key(receiver) if own is _NONE else own
 
 
 _NONE = object()
+
+
+def name_of(signal: Any) -> str:
+    """Return what to call a signal in a message."""
+    return getattr(signal, "name", None) or repr(signal)
 
 
 class _Unprintable:
@@ -315,7 +633,7 @@ class _Unprintable:
         return self.text
 
 
-def _shown(thing: object) -> object:
+def make_printable(thing: object) -> object:
     """Return `thing`, or what to log in its place if its `repr` raises."""
     try:
         repr(thing)
@@ -326,7 +644,7 @@ def _shown(thing: object) -> object:
 
 def _import_all() -> None:
     new = "logging" not in sys.modules
-    for name in ("inspect", "logging", "time", "warnings"):
+    for name in ("inspect", "logging", "time", "warnings", "fastsig.standins", "fastsig.watching"):
         __import__(name)
     if new:
         # Imported after the fork began, it acquires nothing before, but releases afterwards.
@@ -339,7 +657,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def receiver(
-    signal: Signal | Iterable[Signal], **options: Unpack[_Options]
+    signal: SignalProtocol | Iterable[SignalProtocol], **options: Unpack[_Options]
 ) -> Callable[[_Receiver], _Receiver]:
     """Return a decorator that connects a function to a signal, or to each of several.
 

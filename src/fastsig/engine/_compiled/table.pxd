@@ -1,0 +1,154 @@
+# The types of `table.py` where it is compiled.
+cimport cython
+
+cdef extern from "compat.h":
+    ctypedef Py_ssize_t fs_number
+
+# C variables: CPython clears the names of a module at exit, possibly before the last send.
+cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
+cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS
+cdef object append, as_int, drop, get, pop, replace
+cdef Py_ssize_t CLASSED, NEVER, PAST, UNNAMED
+cdef Routes NO_ROUTES
+
+cpdef resolve_proxy(thing)
+cpdef make_key(thing)
+cdef make_sender_key(sender, bint by_value)
+cpdef bint is_class_key(sender_key)
+cdef list make_class_keys(sender)
+cpdef make_reference(thing, callback)
+cpdef make_holder(sender, bint by_value, callback)
+cpdef bint is_dead(reference) except -1
+cpdef resolve(reference)
+cpdef watch_new(watcher)
+cdef note_death(Version version, label)
+cdef add_to_past(Version version, tuple note)
+cpdef make_label(receiver)
+cdef make_table(Version version, entries=*)
+cdef find_entry(known, tuple keys)
+cdef forget_route(Routes routes, sender_key)
+cdef Route share_route(Route shared, holder)
+@cython.locals(groups=dict)
+cdef dict group_places(Routes routes)
+@cython.locals(found=list, seen=set)
+cdef list find_once(list entries, places)
+@cython.locals(new=State)
+cdef State make_state(table, Py_ssize_t seen, dict index, dict senders)
+
+
+@cython.final
+cdef class Version:
+    cdef fs_number number
+    cdef fs_number edits
+    cdef readonly list past
+    @cython.locals(number=Py_ssize_t)
+    cpdef bump(self)
+
+
+@cython.final
+@cython.no_gc
+cdef class Death:
+    cdef Version version
+    cdef object label
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Route:
+    cdef readonly tuple references
+    cdef readonly tuple raising
+    cdef readonly object holder
+    cdef readonly list shapes
+
+    cpdef bint raises(self, receiver) except -1
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Routes:
+    cdef object __weakref__
+    cdef Py_ssize_t seen
+    cdef dict by_sender
+    cdef Route any
+    cdef Route sole
+    cdef list entries
+    cdef bint names
+    cdef bint classes
+    cdef bint open
+    cdef fs_number open_to_str
+    cdef dict more
+
+
+@cython.final
+cdef class Forget:
+    cdef object routes
+    cdef object sender_key
+
+
+@cython.final
+cdef class Subclasses:
+    cdef readonly object base
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class State:
+    cdef object table
+    cdef fs_number seen
+    cdef dict index
+    cdef dict senders
+
+
+@cython.no_gc_clear
+cdef class Connections:
+    cdef list _cell
+    cdef bint _by_value
+    cdef bint _deleted
+    cdef Version _version
+
+    cdef _begin(self)
+    @cython.locals(state=State)
+    cdef _get_receivers(self)
+    cdef _set_receivers(self, entries)
+    cdef _delete_receivers(self)
+    cpdef make_reference(self, receiver)
+    cpdef remember(self, receiver, note)
+    cpdef list get_past(self)
+    @cython.locals(state=State, new=State, keys=tuple, held=tuple, exact=bint)
+    cpdef add_connection(self, receiver_key, reference, sender=*, more=*, bint raising=*)
+    @cython.locals(state=State, keys=tuple, held=tuple)
+    cpdef bint has_connection(self, receiver_key, sender=*) except -1
+    @cython.locals(state=State, new=State, keys=tuple, held=tuple, left=tuple, exact=bint,
+                   place=Py_ssize_t)
+    cpdef bint remove_connection(self, receiver_key, sender=*) except -1
+    @cython.locals(state=State)
+    cdef State _current(self)
+    @cython.locals(state=State, new=State, seen=Py_ssize_t, entries=list, alive=list, keys=tuple)
+    cdef State _refresh(self)
+    @cython.locals(state=State, routes=Routes, snapshot=tuple)
+    cdef Routes _routes(self)
+    @cython.locals(routes=Routes, route=Route, is_open=bint)
+    cpdef Route find_route(self, sender)
+    @cython.locals(state=State)
+    cpdef know_sender(self, sender)
+    @cython.locals(state=State, held=tuple)
+    cpdef find_holder(self, sender_key)
+    @cython.locals(groups=dict, keys=list, places=set, shared=Route, route=Route)
+    cdef Route _find_further(self, Routes routes, sender, sender_key, found)
+    @cython.locals(groups=dict, found=dict, places=set)
+    cdef _add_names(self, Routes routes)
+    cdef tuple _names_of(self, sender)
+
+    @cython.locals(state=State)
+    cdef tuple _snapshot(self)
+    @cython.locals(cell=list, version=Version, seen=Py_ssize_t, interim=State, final=State)
+    cdef bint _commit(
+        self, State state, State facts, change, tuple args,
+        bint exact=*, code=*, entry=*, sender_key=*, tuple held=*,
+    ) except -1
+    @cython.locals(cell=list, version=Version, place=Py_ssize_t)
+    cdef _publish(self, State state, Routes routes)
+    cpdef set_watcher(self, watcher)
+    @cython.locals(state=State, new=State)
+    cdef _replace_table(self, table)
+    cdef Py_ssize_t _find_place(self, table, entry) except -2

@@ -1,0 +1,774 @@
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
+"""THE SEND, compiled: a route in, a call per receiver, and no dict of arguments.
+
+`send_any` finds the `Route` of the sender, which has `Calls` for the names that were sent: a `Plan`
+for each run of receivers that take them alike.  `run` puts the arguments in a C array in the order
+of the plan, and calls one receiver after the other with it.  Read these two first; what they call
+follows, then planning, and last the `Engine`, which a face uses.
+
+Avoid comprehensions over objects that are made on the way: if the append runs out of memory, Cython
+3.3 decrements the reference count of the item twice.
+"""
+
+cimport cython
+from cpython.list cimport PyList_GET_SIZE, PyList_New
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_CheckExact
+
+from fastsig.engine._compiled.table cimport (
+    Connections, Route, Routes, State, is_dead, resolve,
+)
+
+import os
+from types import MethodType as _MethodType
+
+from fastsig.engine.plans import FUNCTION, METHOD, OBJECT
+from fastsig.engine.policy import Policy
+from fastsig.engine._compiled.table import MethodReference as _MethodReference
+from fastsig.engine._compiled.table import Table
+
+cdef extern from "compat.h":
+    ctypedef Py_ssize_t fs_number
+    ctypedef object (*fs_method)(object, PyObject *const *, Py_ssize_t, PyObject *)
+    ctypedef struct PyMethodDef:
+        pass
+    object fs_target(PyObject *reference)
+    object fs_type_lookup(object thing, object name)
+    unsigned int fs_type_tag(PyObject *thing)
+    object fs_item(list items, Py_ssize_t i)
+    object fs_get(dict mapping, key)
+    Py_ssize_t fs_find(PyObject *items, PyObject *item)
+    object fs_raise()
+    PyObject **fs_items(PyObject *)
+    PyObject *fs_call_function(PyObject *, PyObject *const *, size_t, PyObject *)
+    int fs_add_method(type, PyMethodDef *, fs_method) except -1
+    object fs_make_method(type, PyMethodDef *, fs_method)
+    void fs_lock()
+    void fs_unlock()
+
+    PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
+    object call "PyObject_Vectorcall"(PyObject *, PyObject *const *, size_t, PyObject *)
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    bint PyFunction_Check(PyObject *)
+    PyObject *PyFunction_GET_CODE(PyObject *)
+    bint PyWeakref_CheckRefExact(PyObject *)
+    bint PyWeakref_CheckRef(PyObject *)
+    object PyMethod_New(object function, object owner)
+    PyObject *PyObject_GenericGetDict(object, void *) except NULL
+    void PyObject_GC_Track(PyObject *)
+    void PyObject_GC_UnTrack(PyObject *)
+    void Py_SET_SIZE(PyObject *, Py_ssize_t)
+    void Py_DECREF(PyObject *)
+    void Py_INCREF(PyObject *)
+    object PyLong_FromVoidPtr(PyObject *)
+    PyObject *PyTuple_New(Py_ssize_t)
+    void PyList_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
+    void PyTuple_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
+
+cdef enum:
+    SMALL = 16  # so many arguments are put in order on the C stack, more of them on the heap
+    SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
+    KIND_OTHER = 0
+    KIND_FUNCTION = 1
+    KIND_METHOD = 2
+    KIND_OBJECT = 3
+    KIND_UNPLANNED = 4
+
+assert (KIND_FUNCTION, KIND_METHOD, KIND_OBJECT) == (FUNCTION, METHOD, OBJECT)
+
+# Kept in C variables: CPython clears the names of a module at exit, possibly before the last send.
+cdef object MethodReference = _MethodReference
+cdef object ENGINE = "_fastsig"
+cdef object MethodType = _MethodType
+cdef object CALL = "__call__"
+cdef object TARGET = "_get_current_object"
+cdef object NO_SENDER = "send() missing 1 required argument: 'sender'"
+
+
+# The send
+
+
+cdef inline send_any(
+    Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust, int way
+):
+    """Send, with the arguments as the call site passes them; `way` is an index of `overrides`."""
+    if self.owner is not None:
+        if self.tag == 0 or self.tag != fs_type_tag(<PyObject *>self.owner):
+            self.look_for_overrides()
+        if self.overridden:
+            override = fs_item(self._cell, 2)
+            if override is not None and override[way] is not None:
+                override = override[way]
+                return call(<PyObject *>override, args, nargs, kwnames)
+    route = route_to(self, args, nargs, kwnames)
+    if route is None:
+        return send_watched(self, args, nargs, kwnames, robust)
+    calls = calls_for(route, nargs, kwnames)
+    if calls is None:
+        calls = plan_calls(self, route, nargs, kwnames)
+    if PyTuple_GET_SIZE(calls.references) == 0:
+        return []
+    return run(self, route, calls, args, robust)
+
+
+cdef list run(Engine self, Route route, Calls calls, PyObject *const *args, bint robust):
+    """Call every receiver; return the list of ``(receiver, response)``."""
+    cdef PyObject *small[SMALL + 1]
+    cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
+    cdef PyObject **references = fs_items(<PyObject *>calls.references)
+    cdef PyObject **codes = fs_items(<PyObject *>calls.codes)
+    cdef PyObject **plans = fs_items(<PyObject *>calls.plans)
+    cdef PyObject *signal = <PyObject *>(self if self.owner is None else self.owner)
+    cdef PyObject *plan
+    cdef PyObject *callee
+    cdef PyObject *response
+    cdef PyObject *pair
+    cdef Py_ssize_t size = PyTuple_GET_SIZE(calls.references)
+    cdef Py_ssize_t filled = 0
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j, kind, place
+    cdef list responses
+
+    if PyList_GET_SIZE(calls.sent) > SMALL:
+        vector = <PyObject **>PyMem_Malloc((PyList_GET_SIZE(calls.sent) + 1) * sizeof(PyObject *))
+        if vector is NULL:
+            raise MemoryError
+    try:
+        vector[0] = NULL
+        # Untracked: no other code must come upon the list while it has empty places.
+        responses = PyList_New(size)
+        PyObject_GC_UnTrack(<PyObject *>responses)
+
+        while i < size:
+            plan = plans[0]
+            plans += 1
+            kind = (<Plan>plan).kind
+            for j in range((<Plan>plan).count):
+                place = (<Plan>plan).order[j]
+                vector[1 + j] = signal if place < 0 else args[place]
+
+            while i < (<Plan>plan).stop:
+                receiver = receiver_of(<object>references[i])
+                i += 1
+                if receiver is None:
+                    self._version.bump()
+                    continue
+
+                callee = <PyObject *>receiver
+                if kind == KIND_METHOD:
+                    if PyMethod_Check(receiver):
+                        callee = PyMethod_GET_FUNCTION(receiver)
+                        vector[0] = PyMethod_GET_SELF(receiver)
+                elif kind == KIND_OBJECT:
+                    function = fs_type_lookup(receiver, CALL)
+                    callee = <PyObject *>function
+                    vector[0] = <PyObject *>receiver
+
+                if kind != KIND_OTHER and not (
+                    PyFunction_Check(callee)
+                    and PyFunction_GET_CODE(callee) is codes[i - 1]
+                ):
+                    other = call_unplanned(self, receiver, route, calls, args, i, robust)
+                    response = <PyObject *>other
+                    Py_INCREF(response)
+                else:
+                    if kind == KIND_FUNCTION:
+                        response = fs_call_function(
+                            callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
+                        )
+                    elif kind == KIND_OTHER:
+                        response = PyObject_Vectorcall(
+                            callee,
+                            vector + 1,
+                            (<Plan>plan).positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                            (<Plan>plan).kwnames,
+                        )
+                    else:
+                        response = fs_call_function(
+                            callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
+                        )
+                    if response is NULL:
+                        other = failure(self, receiver, route, calls, args, i, robust)
+                        response = <PyObject *>other
+                        Py_INCREF(response)
+
+                pair = PyTuple_New(2)
+                if pair is NULL:
+                    Py_DECREF(response)
+                    raise MemoryError
+                Py_INCREF(<PyObject *>receiver)
+                PyTuple_SET_ITEM(pair, 0, <PyObject *>receiver)
+                PyTuple_SET_ITEM(pair, 1, response)
+                PyList_SET_ITEM(<PyObject *>responses, filled, pair)
+                filled += 1
+    finally:
+        if vector is not small:
+            PyMem_Free(vector)
+    if filled < size:
+        Py_SET_SIZE(<PyObject *>responses, filled)
+    PyObject_GC_Track(<PyObject *>responses)
+    return responses
+
+
+cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    """Return the route of the sender among the arguments of a send, None if there is a watcher."""
+    cdef PyObject *sender
+    routes = fs_item(self._cell, 1)
+    if (<Routes>routes).seen == self._version.number:
+        if (<Routes>routes).sole is not None:
+            return (<Routes>routes).sole
+        sender = sender_among(args, nargs, kwnames)
+        if self._by_value and PyUnicode_CheckExact(<object>sender):
+            found = fs_get((<Routes>routes).by_sender, <object>sender)
+            if found is None and (<Routes>routes).open_to_str:
+                return self.find_route(<object>sender)
+        else:
+            found = fs_get((<Routes>routes).by_sender, PyLong_FromVoidPtr(sender))
+            if found is None and (
+                (<Routes>routes).open or self._by_value and has_own_key(<object>sender)
+            ):
+                return self.find_route(<object>sender)
+        if found is None:
+            return (<Routes>routes).any
+        if type(found) is Route and not is_dead((<Route>found).holder):
+            return <Route>found
+    elif fs_item(self._cell, 3) is not None:
+        return None
+    return self.find_route(<object>sender_among(args, nargs, kwnames))
+
+
+cdef inline bint has_own_key(sender) except -1:
+    """Return whether the key of a sender may be something else than its `id`."""
+    return (
+        type(sender) is MethodType
+        or isinstance(sender, (str, bytes))
+        or fs_type_lookup(sender, TARGET) is not None
+    )
+
+
+cdef inline Calls calls_for(Route route, Py_ssize_t nargs, PyObject *kwnames):
+    """Return the calls of a route for a call shape, None if it is new."""
+    for i in range(PyList_GET_SIZE(route.shapes)):
+        calls = fs_item(route.shapes, i)
+        if (
+            calls is not None
+            and (<Calls>calls).nargs == nargs
+            and have_same_names((<Calls>calls).kwnames, kwnames)
+        ):
+            return <Calls>calls
+    return None
+
+
+cdef inline bint have_same_names(PyObject *these, PyObject *those) noexcept:
+    """Return whether two tuples of keyword names hold the same strings."""
+    # A call site passes the same tuple each time; another site, or `**mapping`, another tuple of
+    # the same interned strings, as a rule.  `plan_calls` compares those that are not interned.
+    if these is those:
+        return True
+    if these is NULL or those is NULL:
+        return False
+    if PyTuple_GET_SIZE(<object>these) != PyTuple_GET_SIZE(<object>those):
+        return False
+    for i in range(PyTuple_GET_SIZE(<object>these)):
+        if PyTuple_GET_ITEM(<object>these, i) is not PyTuple_GET_ITEM(<object>those, i):
+            return False
+    return True
+
+
+cdef PyObject *sender_among(
+    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames
+) except NULL:
+    """Return the sender among the arguments of a send."""
+    if nargs > 0:
+        return args[0]
+    for i in range(0 if kwnames is NULL else PyTuple_GET_SIZE(<object>kwnames)):
+        if <object>PyTuple_GET_ITEM(<object>kwnames, i) == "sender":
+            return args[i]
+    raise TypeError(NO_SENDER)
+
+
+cdef inline receiver_of(reference):
+    """Return the receiver of a reference in `Calls`, None if it is dead."""
+    if PyWeakref_CheckRefExact(<PyObject *>reference):
+        return fs_target(<PyObject *>reference)
+    if type(reference) is Method:
+        owner = fs_target(<PyObject *>(<Method>reference).owner)
+        function = fs_target(<PyObject *>(<Method>reference).function)
+        return None if owner is None or function is None else PyMethod_New(function, owner)
+    if PyWeakref_CheckRef(<PyObject *>reference):
+        return reference()
+    return reference
+
+
+cdef send_watched(
+    Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust
+):
+    """Send through the watcher."""
+    names = () if kwnames is NULL else <tuple>kwnames
+    check_arguments(nargs, names)
+    sender, named = gather(args, nargs, names)
+    watcher = fs_item(self._cell, 3)
+    if watcher is None:  # another thread has just taken it away
+        return self.send_unwatched(sender, named, robust)
+    return watcher(self, sender, named, robust)
+
+
+cdef failure(
+    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i, bint robust
+):
+    """Return the response of a receiver that just raised; propagate what is not an Exception.
+
+    `i` is the place of the next receiver.
+    """
+    try:
+        response = fs_raise()
+    except Exception as exception:
+        # No return from here: Cython's needs a traceback, for which there may be no memory.
+        if not robust or route.raising and route.raises(receiver):
+            raise
+        response = respond(self, receiver, exception, route, calls, args, i)
+    return response
+
+
+cdef respond(
+    Engine self, receiver, exception, Route route, Calls calls, PyObject *const *args, Py_ssize_t i
+):
+    """Return the response of a receiver that raised, as the policy says."""
+    signal = self.get_owner()
+    if self.policy.collects:
+        sender, named = gather(args, calls.nargs, calls.names)
+        self.policy.collect(signal, exception, route, i, sender, named)
+    return self.policy.fail(signal, receiver, exception)
+
+
+cdef call_unplanned(
+    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i, bint robust
+):
+    """Call a receiver that no plan holds for; return its response.
+
+    `i` is the place of the next receiver.
+    """
+    route.shapes.clear()  # to be planned again by the next send
+    sender, named = gather(args, calls.nargs, calls.names)
+    try:
+        response = self.policy.call(self.get_owner(), receiver, sender, named, False)
+    except Exception as exception:
+        if not robust or route.raising and route.raises(receiver):
+            raise
+        response = respond(self, receiver, exception, route, calls, args, i)
+    return response
+
+
+cdef tuple gather(PyObject *const *args, Py_ssize_t nargs, tuple names):
+    """Return the sender and the other arguments of a send, as a dict."""
+    named = {}
+    for i, name in enumerate(names):
+        named[name] = <object>args[nargs + <Py_ssize_t>i]
+    return (<object>args[0] if nargs else named.pop("sender")), named
+
+
+# Planning
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Method:
+    """A weak reference to a bound method, in `Calls`: `MethodReference` at the speed of C."""
+
+    cdef object owner
+    cdef object function
+
+    def __cinit__(self, reference):
+        self.owner = reference
+        self.function = reference._func_ref
+        if not PyWeakref_CheckRef(<PyObject *>self.function):
+            raise TypeError("the function of a MethodReference must be a weak reference")
+
+
+@cython.final
+@cython.no_gc
+cdef class Plan:
+    """How receivers that follow one another take the arguments of one call shape.
+
+    `order` has the places of the arguments to pass: first those that go by position, then those
+    that go by keyword, under the names `keywords`.
+    """
+
+    cdef Py_ssize_t kind
+    cdef Py_ssize_t stop    # the place of the first receiver that takes them otherwise
+    cdef Py_ssize_t positional
+    cdef Py_ssize_t count
+    cdef Py_ssize_t *order
+    cdef tuple keywords
+    cdef PyObject *kwnames  # `keywords` as a call takes them: NULL for none
+
+    def __cinit__(self, int kind, tuple names, list sent, tuple positional, tuple by_keyword):
+        self.kind = kind
+        self.positional = len(positional)
+        self.count = len(positional) + len(by_keyword)
+        keywords = []
+        for i in by_keyword:
+            keywords.append(names[i])
+        self.keywords = tuple(keywords)
+        self.kwnames = <PyObject *>self.keywords if self.keywords else NULL
+        self.order = <Py_ssize_t *>PyMem_Malloc((self.count + 1) * sizeof(Py_ssize_t))
+        if self.order is NULL:
+            raise MemoryError
+        for place, i in enumerate(positional + by_keyword):
+            self.order[place] = sent[i]
+
+    def __dealloc__(self):
+        PyMem_Free(self.order)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Calls:
+    """The receivers of a route and how they take one call shape; immutable.
+
+    A call shape is what a call site passes: a number of positional arguments (`nargs`) and a tuple
+    of keyword names.  A plan holds for its i-th receiver as long as that runs `codes[i]`.
+    """
+
+    cdef Py_ssize_t nargs
+    cdef PyObject *kwnames  # the tuple that a call site passed, or NULL; `names` keeps it
+    cdef tuple names
+    cdef tuple named        # the names under which receivers get the arguments
+    cdef list sent          # the place of each of them among the arguments sent; -1 for the signal
+    cdef bint clash         # an argument that was sent has the name of the signal
+    cdef tuple references
+    cdef tuple codes
+    cdef tuple plans
+
+
+cdef check_arguments(Py_ssize_t nargs, tuple names):
+    """Check how a send is called.
+
+    Raises:
+        TypeError: Not with one sender, by position or by keyword.
+    """
+    if nargs > 1:
+        raise TypeError(f"send() takes 1 positional argument, the sender, but {nargs} were given")
+    if nargs == 1 and "sender" in names:
+        raise TypeError("send() got multiple values for argument 'sender'")
+    if nargs == 0 and "sender" not in names:
+        raise TypeError(NO_SENDER)
+
+
+cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwnames):
+    """Return the calls of a route for a call shape that is new, or has names not interned.
+
+    Raises:
+        TypeError: `send` is not called like this.
+    """
+    names = () if kwnames is NULL else <tuple>kwnames
+    check_arguments(nargs, names)
+    for known in list(route.shapes):
+        if (<Calls>known).nargs == nargs and (<Calls>known).names == names:
+            return <Calls>known
+
+    new = Calls()
+    new.nargs = nargs
+    new.kwnames = kwnames
+    new.names = names
+    sent = list(range(nargs + len(names)))
+    if nargs == 0:
+        at = names.index("sender")
+        sent.insert(0, sent.pop(at))
+        names = (*names[:at], *names[at + 1:])
+    if self.policy.names:
+        new.named = (*self.policy.names, *names)
+        new.sent = [-1, *sent]
+        new.clash = new.named[0] in names
+    else:
+        new.named = ("sender", *names)
+        new.sent = sent
+
+    cdef Plan plan = None
+    plans, codes, references, last = [], [], [], None
+    for reference in route.references:
+        references.append(Method(reference) if type(reference) is MethodReference else reference)
+    for place, reference in enumerate(references):
+        receiver = receiver_of(reference)
+        if not self.policy.names:
+            found = KIND_OTHER, None, (0,), tuple(range(1, len(new.named)))
+        elif receiver is None or new.clash or self.policy.unplanned:
+            found = KIND_UNPLANNED, None, (), ()
+        else:
+            found = self.policy.plan(receiver, new.named)
+        kind, code, positional, by_keyword = found
+        if plan is None or last != (kind, positional, by_keyword):
+            last = kind, positional, by_keyword
+            plan = Plan(kind, new.named, new.sent, positional, by_keyword)
+            plans.append(plan)
+        plan.stop = place + 1
+        codes.append(code)
+    new.references = tuple(references)
+    new.codes = tuple(codes)
+    new.plans = tuple(plans)
+    if len(route.shapes) >= SHAPES:
+        route.shapes.clear()
+    route.shapes.append(new)
+    return new
+
+
+# The engine
+
+
+cdef class Engine(Connections):
+    """The connections of a signal, and the sends.
+
+    A face either inherits from this, or makes one and calls `configure` with its signal.
+    """
+
+    cdef object owner       # the signal of a host, or None where this is the signal
+    cdef object policy
+    cdef fs_number tag      # of the owner's class, when it was looked at for overrides
+    cdef fs_number overridden  # whether _cell[2] has any: (for `send`, for the class's `send`)
+
+    def __cinit__(self, *args, **kwargs):
+        self._begin()
+        self.policy = PLAIN
+
+    def configure(self, policy, owner=None):
+        """Set the policy of the face, and the signal that receivers get; before the first send."""
+        self.policy = policy
+        self._by_value = policy.by_value
+        self.owner = owner
+
+    @property
+    def receivers(self):
+        """The live table, a list of ``((receiver key, sender key), reference)`` in order.
+
+        Change it as you like: the next send honours it.  A list that is assigned is copied; a
+        table that was this signal's own is taken back.
+
+        Raises:
+            TypeError: It is not a list, or an entry is malformed; the table is as before.
+        """
+        return self._get_receivers()
+
+    @receivers.setter
+    def receivers(self, entries):
+        self._set_receivers(entries)
+
+    @receivers.deleter
+    def receivers(self):
+        self._delete_receivers()
+
+    def has_listeners(self, sender=None, *, senders=None, subclasses=False):
+        """Return whether a live receiver would be called if `sender` sent the signal.
+
+        Arguments:
+            sender: The sender: whatever `connect` takes for one.
+            senders: Several, in its place: whether any of them reaches a receiver.
+            subclasses: Accepted as in `connect`; without effect.
+        """
+        for each in (sender,) if senders is None else senders:
+            for reference in self.find_route(self.policy.read_sender(each)).references:
+                if resolve(reference) is not None:
+                    return True
+        return False
+
+    cdef tuple _names_of(self, sender):
+        return tuple(self.policy.names_of(sender))
+
+    def get_policy(self):
+        """Return the policy of the face."""
+        return self.policy
+
+    def get_owner(self):
+        """Return the signal that receivers get: the host's, or this."""
+        return self if self.owner is None else self.owner
+
+    def send_unwatched(self, sender, dict named, bint robust, Route route=None):
+        """Send without the watcher, on this route: for a watcher that has nothing to do."""
+        cdef tuple args = (sender, *named.values())
+        cdef tuple names = tuple(named)
+        kwnames = <PyObject *>names
+        if route is None:
+            route = self.find_route(sender)
+        calls = calls_for(route, 1, kwnames)
+        if calls is None:
+            calls = plan_calls(self, route, 1, kwnames)
+        return run(self, route, calls, fs_items(<PyObject *>args), robust)
+
+    def look_for_overrides_again(self):
+        """Ask the policy at the next send whether somebody overrides it."""
+        self.tag = 0
+
+    cdef look_for_overrides(self):
+        # The tag is read before: if the class changes meanwhile, the next send looks again.
+        if fs_type_tag(<PyObject *>self.owner) == 0:
+            fs_type_lookup(self.owner, "send")  # gives the class a tag, if there are any left
+        tag = fs_type_tag(<PyObject *>self.owner)
+        overrides = self.policy.overrides(self, self.owner)
+        self._cell[2] = overrides
+        self.overridden = overrides is not None
+        self.tag = tag
+
+    cdef tuple _snapshot(self):
+        fs_lock()
+        try:
+            return Connections._snapshot(self)
+        finally:
+            fs_unlock()
+
+    cdef bint _commit(
+        self, State state, State facts, change, tuple args,
+        bint exact=True, code=None, entry=None, sender_key=None, tuple held=None,
+    ) except -1:
+        fs_lock()
+        _old, _watched = self._cell[1], self._cell[4]  # live until the lock is released
+        try:
+            return Connections._commit(
+                self, state, facts, change, args, exact, code, entry, sender_key, held
+            )
+        finally:
+            fs_unlock()
+
+    cdef _publish(self, State state, Routes routes):
+        fs_lock()
+        _dropped = [*self._cell]
+        try:
+            Connections._publish(self, state, routes)
+        finally:
+            fs_unlock()
+
+    cpdef set_watcher(self, watcher):
+        fs_lock()
+        _dropped = [*self._cell]
+        try:
+            Connections.set_watcher(self, watcher)
+        finally:
+            fs_unlock()
+
+    cdef _replace_table(self, table):
+        fs_lock()
+        _dropped = [*self._cell]
+        try:
+            Connections._replace_table(self, table)
+        finally:
+            fs_unlock()
+
+    cdef Py_ssize_t _find_place(self, table, entry) except -2:
+        return fs_find(<PyObject *>table, <PyObject *>entry)
+
+
+cdef class RobustEngine(Engine):
+    """An engine whose `send` is `send_robust`, as Celery's is."""
+
+
+cdef object PLAIN = Policy()
+
+
+def locked(function, *args):
+    """Call a function with the lock of all edits."""
+    fs_lock()
+    try:
+        return function(*args)
+    finally:
+        fs_unlock()
+
+
+Table.locked = staticmethod(locked)
+
+
+def acquire():
+    fs_lock()
+
+
+def release():
+    fs_unlock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A child must not inherit the lock from a thread that it does not have.
+    os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
+
+
+# What the call sites of a send call
+
+
+cdef send(Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    return send_any(self, args, nargs, kwnames, False, 0)
+
+
+cdef send_robust(Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    return send_any(self, args, nargs, kwnames, True, 0)
+
+
+cdef send_of_class(object self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    return send_adopted(self, args, nargs, kwnames, False)
+
+
+cdef send_robust_of_class(object self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
+    return send_adopted(self, args, nargs, kwnames, True)
+
+
+cdef send_adopted(
+    object self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust
+):
+    """Send a signal of a host, called through its class."""
+    cdef PyObject *attributes = PyObject_GenericGetDict(self, NULL)
+    engine = fs_get(<dict>attributes, ENGINE)
+    Py_DECREF(attributes)
+    if engine is None or (<Engine?>engine).owner is not self:
+        engine = find_engine(self)
+        if not isinstance(engine, Engine):
+            return call(<PyObject *>engine, args, nargs, kwnames)
+    return send_any(<Engine>engine, args, nargs, kwnames, robust, 1)
+
+
+hosts = []
+"""For each host ``(class, function)``; see `register_host`."""
+
+
+def register_host(kind, adopt):
+    """Let signals of a class send through an engine once `class_send` is its `send`.
+
+    Arguments:
+        kind: The class of the host's signals.
+        adopt: Called with a signal that has no engine; returns its engine, or what to call with
+            the arguments of the send.
+    """
+    hosts.append((kind, adopt))
+
+
+cdef find_engine(signal):
+    for kind, adopt in hosts:
+        if isinstance(signal, kind):
+            return adopt(signal)
+    return hosts[0][1](signal)  # something that is only like a signal
+
+
+cdef extern from *:
+    """
+    #define FS_SEND "Call the receivers of the sender in the order of connection.\\n\\n" \\
+        "Arguments:\\n    sender: Who sends the signal, or None.\\n" \\
+        "    **named: What the receivers are told.\\n\\n" \\
+        "Returns:\\n    ``[(receiver, response), ...]``.\\n\\n" \\
+        "Raises:\\n    TypeError: There is no sender, or more than one positional argument.\\n"
+    static PyMethodDef fs_send = FS_METHOD(
+        "send", FS_SEND "    Exception: A receiver raised it; those after it are not called.");
+    static PyMethodDef fs_send_robust = FS_METHOD(
+        "send_robust", FS_SEND "\\nThe response of a receiver that raises is up to the face.");
+    static PyMethodDef fs_send_that_is_robust = FS_METHOD(
+        "send", FS_SEND "\\nThe response of a receiver that raises is up to the face.");
+    static PyMethodDef fs_class_send = FS_METHOD(
+        "send", FS_SEND "    Exception: A receiver raised it; those after it are not called.");
+    static PyMethodDef fs_class_send_robust = FS_METHOD(
+        "send", FS_SEND "\\nThe response of a receiver that raises is up to the face.");
+    """
+    PyMethodDef fs_send, fs_send_robust, fs_send_that_is_robust
+    PyMethodDef fs_class_send, fs_class_send_robust
+
+fs_add_method(Engine, &fs_send, <fs_method>send)
+fs_add_method(Engine, &fs_send_robust, <fs_method>send_robust)
+fs_add_method(RobustEngine, &fs_send_that_is_robust, <fs_method>send_robust)
+class_send = fs_make_method(object, &fs_class_send, <fs_method>send_of_class)
+class_send_robust = fs_make_method(object, &fs_class_send_robust, <fs_method>send_robust_of_class)

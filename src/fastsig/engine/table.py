@@ -1,0 +1,996 @@
+"""WHO is called: the connections of one signal, their keys, lifetimes and routes.
+
+One source for two builds: Python runs it as it stands, and Cython compiles it as
+``fastsig.engine._compiled.table``, with the types that ``_compiled/table.pxd`` declares.
+
+`Connections._cell` holds everything that changes: ``[State, Routes, overrides, watcher, Routes]``.
+Each is replaced as a whole; State and Routes are valid only while the `seen` that they carry is the
+signal's version.  So a send reads without a lock.  While there is a watcher, the last item has the
+routes, and a send, which finds none in the second, goes through the watcher.
+
+An edit works on a copy of the facts, then commits under one lock, and starts again if something
+changed meanwhile.  No foreign code runs under the lock: keys are compared before it is taken, and
+whatever an edit drops lives until it is released.  Should foreign code run there all the same (a
+garbage collection before 3.12, an OS signal handler, a tracer), in the same thread, the commit
+notices, because it checks and changes in one line.
+
+Avoid comprehensions over objects that are made on the way: if the append runs out of memory, Cython
+3.3 decrements the reference count of the item twice.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from operator import index as as_int
+from types import FunctionType, MethodType
+from weakref import ReferenceType, WeakMethod
+
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
+if TYPE_CHECKING:
+    from typing import Any
+
+    Entry = tuple[Any, ...]
+    """``((receiver key, sender key), reference, ...)``: a face may add more."""
+
+# Kept as names: called as methods, Cython would call the overrides of `Table`, and for a typed
+# dict it borrows what another thread may replace.
+append, pop, replace = list.append, list.pop, list.__setitem__
+get, drop = dict.get, dict.pop
+ALL = slice(None)
+
+ANY = id(None)
+"""The sender key of a connection that takes every sender."""
+
+CLASS = "class"
+"""The first part of the sender key ``(CLASS, id(class))``, of a class with its subclasses and their
+instances."""
+
+NEVER = -1
+"""The version of what is not valid, or not yet."""
+
+NUMBERS = count(1)
+
+PAST = 16
+"""So many receivers that died, or were not connected after all, are remembered of a signal."""
+WATCHERS: list[Any] = [None]
+"""The watcher that a new signal begins with: see `watch_new`."""
+
+
+# Keys and references
+
+
+def resolve_proxy(thing: Any) -> Any:
+    """Return the target of a proxy (Celery's ``Proxy``, werkzeug's ``LocalProxy``), or `thing`."""
+    if hasattr(type(thing), "_get_current_object"):
+        return thing._get_current_object()
+    return thing
+
+
+def make_key(thing: Any) -> Any:
+    """Return the key of a receiver or a sender.
+
+    A str or bytes has its value, a bound method ``(id(__self__), id(__func__))``, everything else
+    its `id`; a proxy has the key of its target.
+    """
+    kind = type(thing)  # not isinstance: a mock with a spec lies about its class
+    if kind is FunctionType or thing is None:
+        return id(thing)
+    if kind is MethodType:
+        return (id(thing.__self__), id(thing.__func__))
+    if hasattr(kind, "_get_current_object"):
+        target = thing._get_current_object()
+        return id(target) if hasattr(type(target), "_get_current_object") else make_key(target)
+    if issubclass(kind, str):
+        return str.__str__(thing)
+    if issubclass(kind, bytes):
+        return bytes(memoryview(thing))
+    return id(thing)
+
+
+class Subclasses:
+    """Stands for a sender: a class, its subclasses, and the instances of these."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+
+def make_sender_key(sender: Any, by_value: Any) -> Any:
+    """Return the key of a sender that somebody connects for."""
+    if type(sender) is Subclasses_:
+        return (CLASS, id(sender.base))
+    return make_key(sender) if by_value else id(sender)
+
+
+def is_class_key(sender_key: Any) -> bool:
+    """Return whether a sender key is that of a class with its subclasses."""
+    return (
+        type(sender_key) is tuple
+        and len(sender_key) == 2
+        and type(sender_key[0]) is str
+        and sender_key[0] == CLASS
+    )
+
+
+def make_class_keys(sender: Any) -> list[Any]:
+    """Return the keys of the classes that a sender is or belongs to."""
+    kinds = [type(sender)]
+    if issubclass(kinds[0], type):
+        kinds = [sender] if kinds[0] is type else [sender, kinds[0]]
+    keys = []
+    for kind in kinds:
+        for base in kind.__mro__:
+            keys.append((CLASS, id(base)))
+    return keys
+
+
+class MethodReference(WeakMethod):  # type: ignore[type-arg]
+    """A weak reference to a bound method, without the closure that WeakMethod makes for each."""
+
+    __slots__ = ()
+
+    _func_ref: Any
+    _meth_type: Any
+    _alive: Any
+
+    def __new__(cls, method: Any, callback: Any = None) -> MethodReference:
+        self = ReferenceType.__new__(cls, method.__self__, callback)
+        self._func_ref = ReferenceType(method.__func__, callback)
+        self._meth_type = MethodType
+        self._alive = True
+        return self
+
+
+def make_reference(thing: Any, callback: Any) -> Any:
+    """Return a weak reference to `thing`, which calls `callback` when it dies.
+
+    Raises:
+        TypeError: `thing` cannot be weakly referenced.
+    """
+    if type(thing) is MethodType:
+        return MethodReference_(thing, callback)
+    return ReferenceType(thing, callback)
+
+
+def make_holder(sender: Any, by_value: Any, callback: Any) -> Any:
+    """Return what guarantees that no other object gets this sender's key.
+
+    That is a weak reference; where there can be none, a tuple that keeps the sender alive; None
+    for a sender whose key is its value.
+    """
+    if sender is None:
+        return None
+    if type(sender) is Subclasses_:
+        return ReferenceType(sender.base, callback)
+    if by_value:
+        sender = resolve_proxy(sender)
+        if issubclass(type(sender), (str, bytes)):
+            return None
+    try:
+        return make_reference(sender, callback) if by_value else ReferenceType(sender, callback)
+    except TypeError:
+        return (
+            sender,
+        )  # in a tuple, so that a sender that is a weak reference is not taken for one
+
+
+def is_dead(reference: Any) -> bool:
+    """Return whether `reference` is a weak reference whose target is gone."""
+    kind = type(reference)
+    return (kind is ReferenceType or issubclass(kind, ReferenceType)) and reference() is None
+
+
+def resolve(reference: Any) -> Any:
+    """Return the receiver of a reference, None if it is dead."""
+    return reference() if issubclass(type(reference), ReferenceType) else reference
+
+
+# The table
+
+
+class Version:
+    """A number that changes with every death and with every change from outside.
+
+    It is the callback of the weak references to senders, and refers to no signal: so it can be
+    called at any time, and keeps none alive.  The signal's own edits are counted in `edits`; `past`
+    has the labels of the receivers that died last, and what `Connections.remember` was told.
+    """
+
+    __slots__ = ("edits", "number", "past")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.edits = 0
+        self.past: list[Any] = []
+
+    def bump(self) -> None:
+        """Change the number."""
+        number = next(NUMBERS)
+        self.number = number
+
+    def __call__(self, reference: Any = None) -> None:
+        self.bump()
+
+    # With the lock held: see `Connections`.
+
+    def look_at(self, table: Any) -> Any:
+        """Return the moment, and the entries of the table at that moment."""
+        moment = (self.number, self.edits)
+        return moment, [*table]
+
+    def change(self, table: Any, kept: Any, method: Any, args: Any) -> Any:
+        """Change the table; `kept` gets what it held, to live until the lock is released."""
+        kept.extend(table)
+        self.bump()  # before: the change may be interrupted by an exception
+        try:
+            return method(table, *args)
+        finally:
+            self.bump()
+
+    def change_if(self, moment: Any, table: Any, kept: Any, change: Any, args: Any) -> bool:
+        """Do ``change(*args)`` if nothing has changed since that moment; return whether."""
+        seen, edits = moment
+        changing = next(NUMBERS)
+        kept.extend(table)
+        if self.number == seen and self.edits == edits: self.number = changing  # fmt: skip
+        else: return False  # fmt: skip
+        try:
+            if self.number == changing and self.edits == edits: change(*args)  # fmt: skip
+            else: return False  # fmt: skip
+        finally:
+            self.bump()
+        return True
+
+
+class Death:
+    """The callback of a weak reference to a receiver, which has its label: see `make_label`."""
+
+    __slots__ = ("label", "version")
+
+    def __init__(self, version: Any, label: Any) -> None:
+        self.version = version
+        self.label = label
+
+    def __call__(self, reference: Any = None) -> None:
+        """Bump the version, and remember who died."""
+        note_death(self.version, self.label)
+
+
+def note_death(version: Any, label: Any) -> None:
+    """Bump a version, and remember who died."""
+    version.bump()
+    add_to_past(version, (label, None))
+
+
+def add_to_past(version: Any, note: Any) -> None:
+    """Remember something, and forget what is older than the last few."""
+    append(version.past, note)
+    if len(version.past) > PAST:
+        del version.past[:-PAST]
+
+
+def make_label(receiver: Any) -> Any:
+    """Return what is remembered of a receiver: its code, or the name of its class."""
+    if type(receiver) is MethodType:
+        receiver = receiver.__func__
+    if type(receiver) is FunctionType:
+        return receiver.__code__
+    return type(receiver).__qualname__
+
+
+class Table(list):  # type: ignore[type-arg]
+    """The connections in order: a list whose changes from outside the signal notices.
+
+    Raises:
+        TypeError: An entry is malformed; nothing is changed.
+    """
+
+    __slots__ = ("version",)
+
+    version: Any
+    locked: Any = None
+    """Calls a function with the lock of all edits; each build sets it."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (list, ([*self],))
+
+    def _change(self, method: Any, *args: Any) -> Any:
+        return Table_.locked(self.version.change, self, [], method, args)
+
+    def _change_at(self, work_out: Any, method: Any, *args: Any) -> None:
+        """Change the list as is worked out, without the lock, from its entries."""
+        change, done = method.__get__(self), False  # bound before, as in `Connections.refresh`
+        while not done:
+            moment, entries = Table_.locked(self.version.look_at, self)
+            all_args = (*args, work_out(entries))
+            done = Table_.locked(self.version.change_if, moment, self, [], change, all_args)
+
+    def append(self, entry: Any) -> None:
+        self._change(append, check_entry(entry))
+
+    def extend(self, entries: Any) -> None:
+        self._change(list.extend, check_entries(entries))
+
+    def insert(self, place: Any, entry: Any) -> None:
+        self._change(list.insert, as_int(place), check_entry(entry))
+
+    def pop(self, place: Any = -1) -> Any:
+        return self._change(pop, as_int(place))
+
+    def clear(self) -> None:
+        self._change(list.clear)
+
+    def reverse(self) -> None:
+        self._change(list.reverse)
+
+    def remove(self, entry: Any) -> None:
+        self._change_at(lambda entries: entries.index(entry), pop)
+
+    def sort(self, **how: Any) -> None:
+        self._change_at(lambda entries: sorted(entries, **how), replace, ALL)
+
+    def __setitem__(self, place: Any, entry: Any) -> None:
+        checked = check_entries(entry) if type(place) is slice else check_entry(entry)
+        self._change(replace, plain_place(place), checked)
+
+    def __delitem__(self, place: Any) -> None:
+        self._change(list.__delitem__, plain_place(place))
+
+    def __iadd__(self, entries: Any) -> Any:  # type: ignore[misc]
+        self.extend(entries)
+        return self
+
+    def __imul__(self, times: Any) -> Any:  # type: ignore[misc]
+        self._change(list.__imul__, as_int(times))
+        return self
+
+
+def make_table(version: Any, entries: Any = None) -> Any:
+    table = Table_.__new__(Table_)
+    table.version = version
+    if entries is not None:
+        list.extend(table, check_entries(entries))
+    return table
+
+
+def check_entry(entry: Any) -> Any:
+    """Return a table entry.
+
+    Raises:
+        TypeError: It is malformed.
+    """
+    if not (
+        (type(entry) is tuple or type(entry) is RaisingEntry_)
+        and len(entry) >= 2
+        and type(entry[0]) is tuple
+        and len(entry[0]) == 2
+    ):
+        raise TypeError(
+            "an entry of receivers must be a tuple ((receiver key, sender key), reference),"
+            f" got {entry!r}"
+        )
+    hash(entry[0])
+    return entry
+
+
+def check_entries(entries: Any) -> list[Any]:
+    """Return table entries as a list.
+
+    Raises:
+        TypeError: One is malformed.
+    """
+    checked = list(entries)
+    for entry in checked:
+        check_entry(entry)
+    return checked
+
+
+def plain_place(place: Any) -> Any:
+    """Return an index or slice that is made of int, which runs no code when it is used."""
+    if type(place) is not slice:
+        return as_int(place)
+    parts = []
+    for part in (place.start, place.stop, place.step):
+        parts.append(None if part is None else as_int(part))
+    return slice(*parts)
+
+
+class RaisingEntry(tuple):  # type: ignore[type-arg]
+    """An entry of a receiver whose exceptions reach the sender, from `send_robust`, too."""
+
+    __slots__ = ()
+
+
+# What sends read
+
+
+class Route:
+    """The connections that one sender reaches, in order; `shapes` has the call plans made so far.
+
+    `holder` is the sender's: a route to a dead sender is not used.  `raising` has the references
+    of each `RaisingEntry`.
+    """
+
+    __slots__ = ("holder", "raising", "references", "shapes")
+
+    holder: Any
+    raising: tuple[Any, ...]
+    references: tuple[Any, ...]
+
+    def __init__(self, entries: Any, places: Any, holder: Any = None) -> None:
+        references, raising = [], []
+        for place in places:
+            entry = entries[place]
+            references.append(entry[1])
+            if type(entry) is RaisingEntry_:
+                raising.append(entry[1])
+        self.references = tuple(references)
+        self.raising = tuple(raising)
+        self.holder = holder
+        self.shapes: list[Any] = []
+
+    def raises(self, receiver: Any) -> bool:
+        """Return whether what this receiver raises reaches the sender from every send."""
+        for reference in self.raising:
+            found = resolve(reference)
+            if found is receiver or (type(found) is MethodType and found == receiver):
+                return True
+        return False
+
+
+class Routes:
+    """The routes of a table as it was at version `seen`.
+
+    `by_sender` maps each sender key in the table to its Route or, until that is needed, to the
+    places of its entries; `sole` is the route of everybody where there are no such keys.
+
+    A sender may be reached under **further keys** than its own: its names, and its classes.  They
+    are asked for when its route is made, and only where the table has such keys: `names`,
+    `classes`.  `open` tells that this may be so for a sender that is not in `by_sender`, and
+    `open_to_str` that it may be for one that is a str; `more` has what is worked out then.
+    """
+
+    __slots__ = (
+        *("__weakref__", "any", "by_sender", "classes", "entries", "more", "names", "open"),
+        *("open_to_str", "seen", "sole"),
+    )
+
+    def __init__(self, seen: Any, entries: Any, by_value: Any = False) -> None:
+        self.seen = seen
+        self.by_sender: dict[Any, Any] = {}
+        self.names = self.classes = objects = False
+        anybody = []
+        for place, entry in enumerate(entries):
+            sender_key = entry[0][1]
+            kind = type(sender_key)
+            if kind is int and sender_key == ANY:
+                anybody.append(place)
+            else:
+                self.by_sender.setdefault(sender_key, []).append(place)
+                if kind is int:
+                    objects = True
+                elif kind is str:
+                    self.names = True
+                elif is_class_key(sender_key):
+                    self.classes = True
+        for places in self.by_sender.values():
+            if anybody:
+                places.extend(anybody)
+                places.sort()
+        self.any = Route(entries, anybody)
+        self.sole = None if self.by_sender else self.any
+        self.entries = entries if self.by_sender else None
+        self.names = self.names and by_value
+        self.open = self.names or self.classes
+        self.open_to_str = UNNAMED if objects and by_value else 0
+        self.more: dict[Any, Any] = {}
+        if self.classes:
+            for key in make_class_keys(""):
+                if key in self.by_sender:
+                    self.open_to_str |= CLASSED
+
+
+UNNAMED, CLASSED = 1, 2
+"""Why `Routes.open_to_str`: objects are connected, whose names are not known yet; a class is
+connected that a str belongs to."""
+
+
+class Forget:
+    """Drops the route that is kept for a sender; called when that dies."""
+
+    __slots__ = ("routes", "sender_key")
+
+    def __init__(self, routes: Any, sender_key: Any) -> None:
+        self.routes = ReferenceType(routes)
+        self.sender_key = sender_key
+
+    def __call__(self, reference: Any) -> None:
+        """Drop the route."""
+        forget_route(self.routes(), self.sender_key)
+
+
+def forget_route(routes: Any, sender_key: Any) -> None:
+    """Drop the route that is kept for a sender, if the routes are still there."""
+    if routes is not None:
+        drop(routes.by_sender, sender_key, None)
+
+
+def share_route(shared: Any, holder: Any) -> Route:
+    """Return a route for one sender more: many reach the same receivers, and share the plans."""
+    route = Route((), (), holder)
+    route.references, route.raising = shared.references, shared.raising
+    route.shapes = shared.shapes
+    return route
+
+
+def group_places(routes: Any) -> Any:
+    """Return the places of each sender key in the table; worked out once."""
+    groups = get(routes.more, "groups")
+    if groups is None:
+        groups = {}
+        for place, entry in enumerate(routes.entries):
+            groups.setdefault(entry[0][1], []).append(place)
+        routes.more["groups"] = groups
+    return groups
+
+
+def find_once(entries: Any, places: Any) -> list[Any]:
+    """Return the places without those of a receiver that an earlier one is for, too.
+
+    So a receiver that is connected for a task, and for its name, is called once; it is called
+    again if it is connected for any sender, as ever.
+    """
+    found = []
+    seen = set()
+    for place in sorted(places):
+        entry = entries[place]
+        sender_key = entry[0][1]
+        if type(sender_key) is not int or sender_key != ANY:
+            receiver = resolve(entry[1])
+            key = make_key(receiver) if type(receiver) is MethodType else id(receiver)
+            if key in seen:
+                continue
+            seen.add(key)
+        found.append(place)
+    return found
+
+
+# What edits read
+
+
+class State:
+    """A table, and an index of it at version `seen`.
+
+    `index` maps the hash of an entry's keys to the entry, or to a list of several;
+    `senders` maps a sender key to its holder and the number of its entries.
+    """
+
+    __slots__ = ("index", "seen", "senders", "table")
+
+    index: Any
+    seen: Any
+    senders: Any
+    table: Any
+
+
+def make_state(table: Any, seen: Any, index: Any, senders: Any) -> State:
+    # Not an `__init__`: Cython would make a tuple of the arguments.
+    new: State = State.__new__(State)
+    new.table, new.seen, new.index, new.senders = table, seen, index, senders
+    return new
+
+
+class Connections:
+    """The connections of one signal.
+
+    `_snapshot`, `_commit`, `_publish` and `_replace_table` run with the lock held: the `Engine` of
+    each build overrides them to take it.
+    """
+
+    __slots__ = ("_by_value", "_cell", "_deleted", "_version")
+
+    _cell: Any
+
+    def _begin(self) -> None:
+        """Start without connections, and with senders that are known by their values."""
+        self._by_value = True
+        self._deleted = False
+        self._version = Version()
+        state = make_state(make_table(self._version), 0, {}, {})
+        self._cell = [state, NO_ROUTES, None, WATCHERS[0], NO_ROUTES]
+
+    def _get_receivers(self) -> Any:
+        if self._deleted:
+            raise AttributeError("receivers")
+        state = self._cell[0]
+        return state.table
+
+    def _set_receivers(self, entries: Any) -> None:
+        """Make a new table of a list; take a table that was this signal's own back."""
+        if not issubclass(type(entries), list):
+            raise TypeError(f"receivers must be a list, got {type(entries).__name__!r}")
+        own = type(entries) is Table_ and entries.version is self._version
+        table = entries if own else make_table(self._version, entries)
+        self._deleted = False
+        self._replace_table(table)
+
+    def _delete_receivers(self) -> None:
+        """Make an empty table; `receivers` is missing until it is assigned, as mock expects."""
+        self._set_receivers([])
+        self._deleted = True
+
+    def make_reference(self, receiver: Any) -> Any:
+        """Return a weak reference to a receiver whose death the signal notices.
+
+        Raises:
+            TypeError: It cannot be weakly referenced.
+        """
+        return make_reference(receiver, Death(self._version, make_label(receiver)))
+
+    def remember(self, receiver: Any, note: Any) -> None:
+        """Remember of a receiver that it was not connected, and why."""
+        add_to_past(self._version, (make_label(receiver), note))
+
+    def get_past(self) -> list[Any]:
+        """Return what is remembered, as ``(label, note)``; the note of who died is None."""
+        return [*self._version.past]
+
+    def add_connection(
+        self,
+        receiver_key: Any,
+        reference: Any,
+        sender: Any = None,
+        more: Any = (),
+        raising: Any = False,
+    ) -> Any:
+        """Add a connection, unless there is one with the same keys: return the reference of that.
+
+        Arguments:
+            receiver_key: The key of the receiver, hashable.
+            reference: The receiver, or a weak reference made by `make_reference`.
+            sender: The only sender to receive from; None for any.
+            more: What the table's entry has besides.
+            raising: Whether what the receiver raises reaches the sender from every send.
+        """
+        sender_key = make_sender_key(sender, self._by_value)
+        keys = (receiver_key, sender_key)
+        entry: Any = (keys, reference, *more) if more else (keys, reference)
+        if raising:
+            entry = RaisingEntry_(entry)
+        holder = make_holder(sender, self._by_value, self._version)
+        code = hash(keys)
+        while True:
+            state = self._current()
+            held = get(state.senders, sender_key)
+            if held is not None and is_dead(held[0]):
+                self._version.bump()  # a death without a callback: see `Route.holder`
+                continue
+            known = get(state.index, code)
+            found = find_entry(known, keys)
+            if found is not None:
+                if not is_dead(found[1]):
+                    return found[1]
+                self._version.bump()
+                continue
+            exact = known is None
+            if holder is not None:
+                held = (holder, 1) if held is None else (held[0], held[1] + 1)
+            args = state.table, entry
+            if self._commit(state, state, append, args, exact, code, entry, sender_key, held):
+                return None
+
+    def has_connection(self, receiver_key: Any, sender: Any = None) -> bool:
+        """Return whether there is a live connection with these keys."""
+        keys = (receiver_key, make_sender_key(sender, self._by_value))
+        code = hash(keys)
+        while True:
+            state = self._current()
+            entry = find_entry(get(state.index, code), keys)
+            held = get(state.senders, keys[1])
+            if state.seen == self._version.number:
+                if entry is None or is_dead(entry[1]):
+                    return False
+                return held is None or not is_dead(held[0])
+
+    def remove_connection(self, receiver_key: Any, sender: Any = None) -> bool:
+        """Remove the connection with these keys; return whether there was one."""
+        sender_key = make_sender_key(sender, self._by_value)
+        keys = (receiver_key, sender_key)
+        code = hash(keys)
+        while True:
+            state = self._current()
+            known = get(state.index, code)
+            entry = find_entry(known, keys)
+            if entry is None:
+                return False
+            held = left = get(state.senders, sender_key)
+            if is_dead(entry[1]) or (held is not None and is_dead(held[0])):
+                self._version.bump()
+                return False
+            place = self._find_place(state.table, entry)
+            if place < 0:  # another thread removed it meanwhile, or it went by `list.pop(table)`
+                self._version.bump()
+                continue
+            exact = known is entry
+            if held is not None:
+                left = (held[0], held[1] - 1) if held[1] > 1 else None
+            args = state.table, place
+            if self._commit(state, state, pop, args, exact, code, None, sender_key, left):
+                return True
+
+    def _current(self) -> State:
+        """Return the state; purge what died, and index what was changed from outside, before."""
+        state: State = self._cell[0]
+        if state.seen == self._version.number:
+            return state
+        return self._refresh()
+
+    def _refresh(self) -> State:
+        while True:
+            state, seen, entries = self._snapshot()
+            if state.seen == seen:
+                return state  # type: ignore[no-any-return]
+            alive: list[Any] = []
+            new = make_state(state.table, seen, {}, {})
+            for entry in entries:
+                keys = entry[0]
+                held = get(state.senders, keys[1])
+                if is_dead(entry[1]) or (held is not None and is_dead(held[0])):
+                    continue
+                alive.append(entry)
+                code = hash(keys)
+                known = get(new.index, code)
+                if known is None:
+                    new.index[code] = entry
+                else:
+                    new.index[code] = [*(known if type(known) is list else [known]), entry]
+                if held is not None:
+                    known = get(new.senders, keys[1])
+                    new.senders[keys[1]] = (held[0], 1 if known is None else known[1] + 1)
+            # Whoever took entries out of the table may put them back: their senders stay known.
+            for sender_key in list(state.senders):
+                held = get(state.senders, sender_key)
+                if held is None or sender_key in new.senders or type(held[0]) is tuple:
+                    continue
+                if not is_dead(held[0]):
+                    new.senders[sender_key] = (held[0], 0)
+            # Bound before: where `list.__setitem__` itself is called with a tuple, it makes another
+            # one, which may collect garbage after the check of `_commit`.
+            replace_in_table = replace.__get__(state.table)
+            if self._commit(state, new, replace_in_table, (ALL, alive)):
+                return new
+
+    def _routes(self) -> Routes:
+        """Return the routes of the connections as they are now."""
+        while True:
+            state = self._current()
+            snapshot = self._snapshot()
+            if snapshot[0] is state and snapshot[1] == state.seen:
+                routes = Routes(state.seen, snapshot[2], self._by_value)
+                self._publish(state, routes)
+                return routes
+
+    def find_route(self, sender: Any) -> Route:
+        """Return the route of a sender."""
+        while True:
+            routes = self._cell[1 if self._cell[3] is None else 4]
+            if routes.seen != self._version.number:
+                routes = self._routes()
+            if routes.sole is not None:
+                return routes.sole  # type: ignore[no-any-return]
+            sender_key = make_key(sender) if self._by_value else id(sender)
+            found = get(routes.by_sender, sender_key)
+            if type(found) is not Route:
+                is_open = routes.open
+                if type(sender_key) is str:
+                    if routes.open_to_str & UNNAMED:
+                        self._add_names(routes)
+                        continue
+                    is_open = routes.open_to_str != 0
+                if is_open:
+                    return self._find_further(routes, sender, sender_key, found)
+                if found is None:
+                    return routes.any  # type: ignore[no-any-return]
+                found = Route(routes.entries, found, self.find_holder(sender_key))
+                routes.by_sender[sender_key] = found
+            route = found
+            if not is_dead(route.holder):
+                return route
+            # CPython 3.14 calls no callback of a weak reference that was made while its target
+            # was being finalized.
+            self._version.bump()
+
+    def know_sender(self, sender: Any) -> None:
+        """Know who the sender of entries is that are yet to come, for a new signal."""
+        state = self._cell[0]
+        holder = make_holder(sender, self._by_value, self._version)
+        if holder is not None:
+            state.senders[make_sender_key(sender, self._by_value)] = (holder, 0)
+
+    def find_holder(self, sender_key: Any) -> Any:
+        """Return the holder of a sender that is connected, None if it has none."""
+        state = self._cell[0]
+        held = get(state.senders, sender_key)
+        return None if held is None else held[0]
+
+    def _find_further(  # noqa: PLR0912
+        self, routes: Any, sender: Any, sender_key: Any, found: Any
+    ) -> Route:
+        """Return the route of a sender that may be reached under further keys.
+
+        It is kept as long as the sender lives and nothing is edited; not for what cannot be weakly
+        referenced.
+
+        Arguments:
+            routes: The routes.
+            sender: The sender.
+            sender_key: Its own key.
+            found: The places for that in `routes`, None if there are none.
+        """
+        if self._by_value:
+            sender = resolve_proxy(sender)
+        groups = group_places(routes)
+        keys: list[Any] = []
+        if routes.names and type(sender_key) is not str:
+            keys.extend(self._names_of(sender))
+        if routes.classes:
+            keys.extend(make_class_keys(sender))
+        places = set()
+        for key in keys:
+            places.update(get(groups, key, ()))
+        if places:
+            places.update(get(groups, ANY, ()) if found is None else found)
+            once = tuple(find_once(routes.entries, places))
+            shared = get(routes.more, once)
+            if shared is None:
+                shared = Route(routes.entries, once)
+                routes.more[once] = shared
+        elif found is None:
+            shared = routes.any
+        else:
+            shared = Route(routes.entries, found)
+        if found is not None:
+            holder = self.find_holder(sender_key)
+        elif type(sender_key) is not int:
+            return shared
+        else:
+            try:
+                holder = ReferenceType(sender, Forget(routes, sender_key))
+            except TypeError:
+                return shared
+        route = share_route(shared, holder)
+        routes.by_sender[sender_key] = route
+        if is_dead(holder):
+            self._version.bump()
+            return self.find_route(sender)
+        return route
+
+    def _add_names(self, routes: Any) -> None:
+        """Let senders that are a str reach what is connected for objects of that name."""
+        groups = group_places(routes)
+        found: dict[Any, Any] = {}
+        for sender_key in groups:
+            holder = self.find_holder(sender_key) if type(sender_key) is int else None
+            if holder is not None:
+                for name in self._names_of(holder[0] if type(holder) is tuple else holder()):
+                    found.setdefault(name, []).append(sender_key)
+        for name, sender_keys in found.items():
+            places = {*get(groups, ANY, ()), *get(groups, name, ())}
+            for sender_key in sender_keys:
+                places.update(groups[sender_key])
+            routes.by_sender[name] = find_once(routes.entries, places)
+        routes.open_to_str = routes.open_to_str & CLASSED
+
+    def _names_of(self, sender: Any) -> Any:
+        """Return under which names, besides its own key, connections reach a sender."""
+        return ()
+
+    # With the lock held: no foreign code, and each check on one line with what it guards.
+
+    def _snapshot(self) -> Any:
+        """Return the state, the version and the entries, as they are at one moment."""
+        state = self._cell[0]
+        return state, self._version.number, [*state.table]
+
+    def _commit(
+        self,
+        state: Any,
+        facts: Any,
+        change: Any,
+        args: Any,
+        exact: Any = True,
+        code: Any = None,
+        entry: Any = None,
+        sender_key: Any = None,
+        held: Any = None,
+    ) -> bool:
+        """Do ``change(*args)`` to the table, and index it; return False if `state` is outdated.
+
+        Arguments:
+            state: The state that the edit was worked out from.
+            facts: The state with the index and the senders to go on with.
+            change: What changes the table, in C and without an allocation, when called with
+            args: these arguments.
+            exact: Whether the index is valid afterwards, once `code` leads to `entry`, or to
+                nothing where that is None.
+            code: The hash of the keys.
+            entry: The entry that is added.
+            sender_key: The key of the sender that has
+            held: this holder afterwards, and number of entries; None for none.
+        """
+        # Whatever interrupts this leaves an interim state.  That is never valid, so the next
+        # operation makes the index anew from the table; and it knows all senders from before.
+        cell, version, seen = self._cell, self._version, facts.seen
+        interim = make_state(state.table, NEVER, facts.index, state.senders)
+        final = make_state(state.table, seen, facts.index, facts.senders)
+        if cell[0] is state and version.number == seen: cell[0] = interim  # fmt: skip
+        else: return False  # fmt: skip
+        cell[1] = cell[4] = NO_ROUTES
+        version.edits += 1
+        if held is not None:
+            interim.senders[sender_key] = held
+        if cell[0] is interim and version.number == seen: change(*args)  # fmt: skip
+        else: return False  # fmt: skip
+        if held is None:
+            drop(final.senders, sender_key, None)
+        if exact:
+            if entry is None:
+                drop(final.index, code, None)
+            else:
+                final.index[code] = entry
+            if cell[0] is interim: cell[0] = final  # fmt: skip
+        return True
+
+    def _publish(self, state: Any, routes: Any) -> None:
+        """Let sends use routes that were made of `state`, if that is still the state."""
+        cell, version = self._cell, self._version
+        place = 1 if cell[3] is None else 4
+        if cell[0] is state and version.number == routes.seen: cell[place] = routes  # fmt: skip
+
+    def set_watcher(self, watcher: Any) -> None:
+        """Send through ``watcher(engine, sender, named, robust)``; with None, directly again."""
+        self._cell[3] = watcher
+        self._cell[1] = self._cell[4] = NO_ROUTES
+
+    def _replace_table(self, table: Any) -> None:
+        """Make `table` the table.  Its entries keep the senders that are known."""
+        while True:
+            state = self._cell[0]
+            new = make_state(table, NEVER, {}, state.senders)
+            self._version.bump()
+            if self._cell[0] is state: self._cell[0] = new; break  # fmt: skip
+        self._cell[1] = self._cell[4] = NO_ROUTES
+
+    def _find_place(self, table: Any, entry: Any) -> int:
+        """Return where the entry is in the table, by identity, -1 if it is not there."""
+        for place, other in enumerate([*table]):
+            if other is entry:
+                return place
+        return -1
+
+
+def watch_new(watcher: Any) -> None:
+    """Let each signal that is made from now on begin with this watcher; None for none."""
+    WATCHERS[0] = watcher
+
+
+def find_entry(known: Any, keys: Any) -> Any:
+    """Return which of the entries that the index has at one hash has these keys, None for none."""
+    if known is None or (type(known) is not list and known[0] == keys):
+        return known
+    if type(known) is list:
+        for entry in known:
+            if entry[0] == keys:
+                return entry
+    return None
+
+
+NO_ROUTES = Routes(NEVER, [])
+"""What sends find after an edit, until one of them makes the routes."""
+
+NO_ROUTES.sole = None
+
+# Classes that compiled code uses by names that are C variables, as the `.pxd` says.
+MethodReference_, RaisingEntry_ = MethodReference, RaisingEntry
+Table_, Subclasses_ = Table, Subclasses
