@@ -1,218 +1,721 @@
-"""Makes a real Celery dispatch through fastsig.
+"""Celery's face: Celery's own signals on fastsig's engine, where they are.
 
-`install` puts the signals of `fastsig.signals` in the place of Celery's own, wherever Celery
-refers to those.  Importing `fastsig.signals` calls it where Celery is installed, unless
-``FASTSIG_CELERY=0`` is set.
+`install` patches the methods of Celery's signal class, and *adopts* its signals: each gets an
+engine.  No signal is replaced, so whoever holds one, its `send` or its class, now or from before,
+goes on using it.  Where somebody else has changed the class, a subclass or a signal, their code and
+Celery's is what runs.
 
-Code that got hold of a Celery signal before keeps it: that object then hands everything on to the
-signal that took its place.  Both have one and the same list of receivers, the old
-one: so also a list, or a bound ``send``, that was taken from the old signal earlier stays right.
+An adopted signal has three more entries in its ``__dict__``: ``_fastsig``, its engine;
+``receivers``, the engine's table; and, compiled, ``send``, the engine's bound method, which costs a
+call site less than one that is found on the class.
 """
 
 from __future__ import annotations
 
+import gc
+import logging
 import sys
-from threading import RLock
-from types import BuiltinMethodType, MethodType
+import warnings
+from importlib import import_module
+from threading import Lock, RLock
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType
+from weakref import ReferenceType, WeakKeyDictionary, finalize, ref
 
-import celery.utils.dispatch.signal as celery_dispatch
-from celery import _state
-
-from fastsig import signal
-from fastsig._shared import key, keywords_of
-
-__all__ = ["install", "installed", "uninstall"]
+from fastsig.advice import read_parameters
+from fastsig.catalog import find_entry
+from fastsig.engine import (
+    RobustEngine,
+    class_send_robust,
+    compiled,
+    make_key,
+    register_host,
+    resolve,
+    resolve_proxy,
+)
+from fastsig.engine.plans import OTHER, keywords_of, make_plan
+from fastsig.senders import is_task, list_senders
+from fastsig.signal import (
+    ANYONE,
+    AROUND,
+    FAILED,
+    LoggingPolicy,
+    connect_receiver,
+    disconnect_receiver,
+    make_printable,
+    make_receiver_key,
+    make_weak,
+)
+from fastsig.signal import Signal as FastsigSignal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
-    class CelerySignal:  # which has no types
-        def _live_receivers(self, sender: object) -> list[Any]: ...
+    from fastsig.engine.plans import Plan
+    from fastsig.seen import Connection
 
-else:
-    CelerySignal = celery_dispatch.Signal
+__all__ = ["install", "installed", "queued", "uninstall"]
+
+METHODS = (
+    *("connect", "disconnect", "has_listeners", "send", "send_robust"),
+    *("_connect_signal", "_live_receivers", "__init__"),
+)
+"""The methods of Celery's class that are patched."""
+
+PARTS = "_clear_dead_receivers", "_remove_receiver", "receivers"
+"""What only Celery's own code uses: a class that overrides one of these is left to that code."""
+
+WATCHED = frozenset({"receivers", "send", "__class__", "_connect_signal", "_live_receivers"})
+"""The attributes of a signal whose change the engine is told."""
+
+PUBLISHING = frozenset({"before_task_publish", "after_task_publish", "task_sent"})
+"""The signals that are sent when a task is published."""
+
+faces: list[Face] = []
+"""A face for each copy of Celery's dispatch module that this process has had."""
+
+lock = RLock()
 
 
-class _Kind(type):
-    """Lets `Signal` stand for the class whose name it takes: also for what was made before."""
+class _Gone:
+    """What the reference in `DEAD_ENTRY` refers to."""
 
-    def __instancecheck__(cls, instance: object) -> bool:
-        return super().__instancecheck__(instance) or (
-            cls is Signal and isinstance(instance, CelerySignal)
+
+DEAD_ENTRY = (("fastsig", id(None)), ref(_Gone()))
+"""The one entry that stays in a list that a signal had before it was adopted.
+
+Such entries occur in Celery's own lists.  So whoever holds the list and only asks whether it is
+empty, as the closures of Celery's tracers do, goes on sending."""
+
+
+def install() -> None:
+    """Let Celery's signals run on fastsig's engine; their receivers stay connected.
+
+    Installing twice is installing once.
+    """
+    face = current_face()
+    if face is not None:
+        face.install()
+
+
+def uninstall() -> None:
+    """Give Celery its own dispatch back; the receivers that are connected stay connected.
+
+    Celery cannot call those that do not take ``**kwargs``: it logs a `TypeError` for each.
+    """
+    for face in faces:
+        face.uninstall()
+
+
+def installed() -> bool:
+    """Return whether Celery's signals run on fastsig's engine."""
+    face = current_face()
+    return face is not None and face.active
+
+
+def current_face() -> Face | None:
+    """Return the face of Celery as it is imported now, None if its class is not as expected."""
+    module: Any = import_module("celery.utils.dispatch.signal")
+    for face in faces:
+        if face.module is module and face.Signal is module.Signal:
+            return face
+    if not all(name in vars(module.Signal) for name in METHODS):
+        return None
+    faces.append(Face(module))
+    return faces[-1]
+
+
+class CeleryPolicy(LoggingPolicy):
+    """What is Celery's own: its logger, tasks as receivers, and what others have overridden."""
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+
+    def get_logger(self) -> Any:
+        return self.face.module.logger  # looked up each time: it may be patched
+
+    def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
+        """Log the exception as Celery does; on stderr while nobody hears the log."""
+        logger = self.get_logger()
+        super().fail(signal, receiver, exception)
+        if (
+            is_unheard(logger)
+            and logger.isEnabledFor(logging.ERROR)
+            and logging.lastResort is not None
+        ):
+            exc_info = type(exception), exception, exception.__traceback__
+            args = make_printable(receiver), make_printable(exception)
+            record = logging.LogRecord(
+                logger.name, logging.ERROR, __file__, 0, FAILED, args, exc_info
+            )
+            logging.lastResort.handle(record)
+        return exception
+
+    def plan(self, receiver: Any, names: tuple[str, ...]) -> Plan:
+        if not is_task(resolve_proxy(receiver)):
+            return make_plan(receiver, names)
+        accepted = names_of(receiver)
+        chosen = [i for i, name in enumerate(names) if accepted is None or name in accepted]
+        return OTHER, None, (), tuple(chosen)
+
+    def overrides(self, engine: RobustEngine, signal: Any) -> tuple[Any, Any] | None:
+        """Return what sends in the engine's place, None for nothing.
+
+        Returns:
+            ``(for the signal's send, for the class's send)``: somebody's `send`, or Celery's,
+            where what it calls is somebody's.
+        """
+        return self.face.find_overrides(engine, signal)
+
+
+class Face:
+    """Celery's signals of one copy of its dispatch module."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.Signal: Any = module.Signal
+        self.active = False
+        self.policy = CeleryPolicy(self)
+        self.stock = {name: vars(self.Signal)[name] for name in (*METHODS, *PARTS)}
+        self.patches = make_patches(self)
+        register_host(self.Signal, self.find_engine)
+
+    def install(self) -> None:
+        with lock:
+            if self.active:
+                return
+            for name, function in self.patches.items():
+                there = vars(self.Signal).get(name)
+                if self.is_stock(there) if name in METHODS else there is None:
+                    setattr(self.Signal, name, function)
+            self.active = True
+            tables = {}
+            for signal in self.find_signals():
+                old = vars(signal).get("receivers")
+                self.adopt(signal)
+                tables[id(old)] = signal.receivers
+            self.rebind(tables)
+
+    def uninstall(self) -> None:
+        with lock:
+            if not self.active:
+                return
+            self.active = False
+            for name, function in self.patches.items():
+                if vars(self.Signal).get(name) is function:
+                    if name in METHODS:
+                        setattr(self.Signal, name, self.stock[name])
+                    else:
+                        delattr(self.Signal, name)
+            engines = [
+                thing
+                for thing in gc.get_objects()
+                if type(thing) is RobustEngine and isinstance(thing.get_owner(), self.Signal)
+            ]
+            tables = {}
+            for engine in engines:
+                signal = engine.get_owner()
+                if vars(signal).get("_fastsig") is engine:
+                    tables[id(engine.receivers)] = self.release(signal)
+            self.rebind(tables)
+
+    def is_stock(self, function: Any) -> bool:
+        """Return whether a function is Celery's own, not one with its name and module."""
+        return type(function) is FunctionType and function.__globals__ is vars(self.module)
+
+    def find_overrides(self, engine: RobustEngine, signal: Any) -> tuple[Any, Any] | None:
+        kind, own = type(signal), vars(signal)
+        send = live = None
+        if own.get("_fastsig") is not engine or kind.send is not class_send_robust:
+            send = bind(kind.send, signal)
+        if self.overrides_live_receivers(signal):
+            live = bind(self.stock["send"], signal)
+        return None if send is live is None else (send or live, live)
+
+    def overrides_live_receivers(self, signal: Any) -> bool:
+        """Return whether Celery's code has to find the receivers of a signal."""
+        kind, own = type(signal), vars(signal)
+        return (
+            kind._live_receivers is not self.patches["_live_receivers"] or "_live_receivers" in own
         )
 
-    def __subclasscheck__(cls, kind: type) -> bool:
-        return super().__subclasscheck__(kind) or (cls is Signal and issubclass(kind, CelerySignal))
+    def can_adopt(self, signal: Any) -> bool:
+        kind, stock = type(signal), self.stock
+        return (
+            self.active
+            and issubclass(kind, self.Signal)
+            and kind._clear_dead_receivers is stock["_clear_dead_receivers"]
+            and kind._remove_receiver is stock["_remove_receiver"]
+            and kind.receivers is stock["receivers"]
+        )
+
+    # Adopting
+
+    def find_engine(self, signal: Any) -> Any:
+        """Return the engine of a signal that is called through its class; or Celery's `send`."""
+        return self.adopt(signal) or bind(self.stock["send"], signal)
+
+    def engine_of(self, signal: Any) -> RobustEngine | None:
+        engine = vars(signal).get("_fastsig")
+        if engine is not None and engine.get_owner() is signal:
+            return engine  # type: ignore[no-any-return]
+        return self.adopt(signal)
+
+    def adopt(self, signal: Any) -> RobustEngine | None:
+        """Return the engine of a signal, which may be new; None if Celery's code has to run."""
+        if not self.can_adopt(signal):
+            return None
+        with lock:
+            own = vars(signal)
+            engine = own.get("_fastsig")
+            if engine is not None and engine.get_owner() is signal:
+                return engine  # type: ignore[no-any-return]
+            if engine is not None and is_send_of(own.get("send"), engine):
+                del own["send"]  # it is the one of the signal that this is a copy of
+            engine = self.make_engine(signal)
+            old = own.get("receivers")
+            know_tasks(engine, old or ())
+            engine.receivers = list(self.convert(engine, old or ()))
+            own["receivers"] = engine.receivers
+            if own.get("sender_receivers_cache"):
+                own["sender_receivers_cache"].clear()
+            self.give_send(signal, engine)
+            if type(old) is list:
+                own["_fastsig_list"] = old
+                old[:] = [DEAD_ENTRY]
+            return engine
+
+    def make_engine(self, signal: Any) -> RobustEngine:
+        engine = RobustEngine()
+        engine.configure(self.policy, signal)
+        vars(signal)["_fastsig"] = engine
+        return engine
+
+    def give_send(self, signal: Any, engine: RobustEngine) -> None:
+        if compiled and type(signal).send is class_send_robust:
+            vars(signal).setdefault("send", engine.send)
+
+    def convert(self, engine: RobustEngine, entries: Iterable[Any]) -> Iterator[Any]:
+        """Yield entries of Celery's as the engine makes them.
+
+        Celery's references do not tell the engine of a death; and before 5.7, Celery knew a bound
+        method by its function alone.
+        """
+        make_id = self.module._make_id
+        for (receiver_key, sender_key), reference in list(entries):
+            receiver = resolve(reference)
+            if receiver is None:
+                continue
+            own_key = type(receiver) is MethodType and receiver_key == make_id(receiver)
+            weak = isinstance(reference, ReferenceType)
+            yield (
+                (make_key(receiver) if own_key else receiver_key, sender_key),
+                engine.make_reference(receiver) if weak else receiver,
+            )
+
+    def release(self, signal: Any) -> list[Any]:
+        """Make a signal Celery's own again; return its list."""
+        own = vars(signal)
+        engine = own.pop("_fastsig")
+        table, old = engine.receivers, own.pop("_fastsig_list", [])
+        entries = list(table)
+        del old[:]
+        for (receiver_key, sender_key), reference in entries:
+            receiver = resolve(reference)
+            if receiver is None:
+                continue
+            own_key = type(receiver) is MethodType and receiver_key == make_key(receiver)
+            keys = (self.module._make_id(receiver) if own_key else receiver_key, sender_key)
+            if isinstance(reference, ReferenceType):
+                make, target = self.module._boundmethod_safe_weakref(receiver)
+                finalize(target, signal._remove_receiver)
+                receiver = make(receiver)
+            old.append((keys, receiver))
+        if "receivers" in own:
+            own["receivers"] = old
+        if is_send_of(own.get("send"), engine):
+            del own["send"]
+        table[:] = [DEAD_ENTRY]
+        engine.look_for_overrides_again()
+        return old  # type: ignore[no-any-return]
+
+    def find_signals(self) -> Iterator[Any]:
+        """Yield the signals in Celery's modules and apps; others are adopted when they are used."""
+        for owner in find_owners():
+            for value in list(vars(owner).values()):
+                # Not isinstance: it would evaluate a proxy, and so make an app.
+                if issubclass(type(value), self.Signal):
+                    yield value
+
+    def rebind(self, tables: dict[int, Any]) -> None:
+        """Let Celery's modules, publishers and tracers use the present `send` and lists.
+
+        Only speed depends on it: see `DEAD_ENTRY`, and `_live_receivers`, which a held `send` of
+        Celery's calls.
+        """
+
+        def rebound(value: Any) -> Any:
+            signal: Any = None
+            if type(value) is MethodType:
+                if value.__func__ in (self.stock["send"], class_send_robust):
+                    signal = value.__self__
+            elif type(value) is BuiltinMethodType and type(value.__self__) is RobustEngine:
+                signal = value.__self__.get_owner()
+            elif issubclass(type(value), list):
+                return tables.get(id(value), value)
+            return signal.send if issubclass(type(signal), self.Signal) else value
+
+        for owner in find_owners():
+            if isinstance(owner, ModuleType):
+                for name, value in list(vars(owner).items()):
+                    if (new := rebound(value)) is not value:
+                        setattr(owner, name, new)
+        for function in self.find_closures():
+            for cell in getattr(function, "__closure__", None) or ():
+                try:
+                    value = cell.cell_contents
+                except ValueError:  # it is empty
+                    continue
+                if (new := rebound(value)) is not value:
+                    cell.cell_contents = new
+
+    def find_closures(self) -> Iterator[Any]:
+        """Yield the tracers and publishers that the apps have made."""
+        for app in find_apps():
+            for task in list((vars(app).get("_tasks") or {}).values()):
+                yield vars(task).get("__trace__")
+            if "amqp" in vars(app):
+                yield vars(app.amqp).get("send_task_message")
+                if not self.active:
+                    vars(app.amqp).pop("send_task_message", None)  # a cache
 
 
-class Signal(signal.Signal, CelerySignal, metaclass=_Kind):
-    """A fastsig signal that is also an instance of Celery's class."""
-
-    __slots__ = ()
-
-    _logger_name = celery_dispatch.logger.name
-
-    # What the private methods of Celery's class expect to find.
-    lock: Any = RLock()
-    _dead_receivers = False
-
-    @property
-    def sender_receivers_cache(self) -> dict[object, object]:
-        """An empty dict: there is no such cache."""
-        return {}
+def find_owners() -> Iterator[Any]:
+    """Yield what holds Celery's signals: its modules and its apps."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "celery" and module is not None:
+            yield module
+    yield from find_apps()
 
 
-class Replaced(CelerySignal):
-    """What a signal of Celery's turns into when one of fastsig takes its place."""
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return Signal
-
-    @property
-    def receivers(self) -> Any:
-        return self.__dict__["replacement"].receivers
-
-    @receivers.setter
-    def receivers(self, table: Any) -> None:
-        self.__dict__["replacement"].receivers = table
-
-    def connect(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["replacement"].connect(*args, **kwargs)
-
-    def disconnect(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["replacement"].disconnect(*args, **kwargs)
-
-    def has_listeners(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["replacement"].has_listeners(*args, **kwargs)
-
-    def send(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["replacement"].send(*args, **kwargs)
-
-    send_robust = send
-
-    def _live_receivers(self, sender: object) -> list[Any]:
-        # Only Celery's `send` asks, where it was held, bound to this signal, since before; it
-        # calls every receiver with all that is sent.
-        return [_taking_all(receiver) for receiver in super()._live_receivers(sender)]
+def find_apps() -> list[Any]:
+    state = sys.modules.get("celery._state")
+    return list(state._get_active_apps()) if state else []
 
 
-def _taking_all(receiver: Any) -> Any:
-    """Return `receiver`, or what takes any keywords and gives it those that it names."""
-    names = keywords_of(receiver)
+def know_tasks(engine: RobustEngine, entries: Iterable[Any]) -> None:
+    """Tell an engine which tasks the senders of Celery's entries are, which have only their ids."""
+    keys = {entry[0][1] for entry in list(entries) if type(entry[0][1]) is int}
+    if keys - {id(None)}:
+        for app in find_apps():
+            for task in list((vars(app).get("_tasks") or {}).values()):
+                if id(task) in keys:
+                    engine.know_sender(task)
+
+
+def is_send_of(send: Any, engine: RobustEngine) -> bool:
+    return type(send) is BuiltinMethodType and send.__self__ is engine
+
+
+def bind(function: Any, signal: Any) -> Any:
+    return function.__get__(signal, type(signal)) if hasattr(function, "__get__") else function
+
+
+def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function for one scope
+    """Return what to patch Celery's class with."""
+    # All are local names: those of a module may be gone before the last callback at exit.
+    Signal, stock, policy, module = face.Signal, face.stock, face.policy, face.module
+    engine_of, adopt, can_adopt = face.engine_of, face.adopt, face.can_adopt
+    make_engine, give_send = face.make_engine, face.give_send
+
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and callable(args[0]):
+            return connect_one(self, *args, **kwargs)
+        if "receiver" in kwargs and kwargs["receiver"] is not None:
+            return connect_one(self, kwargs.pop("receiver"), *args, **kwargs)
+        kwargs.pop("receiver", None)
+        return lambda receiver: connect_one(self, receiver, *args, **kwargs)
+
+    def connect_one(
+        self: Any,
+        receiver: Any,
+        sender: Any = None,
+        weak: bool = True,
+        dispatch_uid: Any = None,
+        retry: Any = False,
+        *,
+        senders: Any = None,
+        subclasses: bool = False,
+        on_error: Any = None,
+        once: bool = False,
+    ) -> Any:
+        engine = engine_of(self)
+        if engine is None or overrides_connect_signal(self):
+            if subclasses:
+                raise TypeError("subclasses=True: this signal is left to Celery's own code")
+            if on_error is not None or once or not isinstance(retry, int):
+                raise TypeError(
+                    "on_error, once and Retry need fastsig's engine, which"
+                    f" {self!r} does not run on"
+                )
+            for each in [sender] if senders is None else senders:
+                stock["connect"](self, receiver, each, weak, dispatch_uid, retry)
+            return receiver
+        check_task(self, receiver)
+        return connect_receiver(
+            *(self, engine, policy, receiver, sender, weak, dispatch_uid, retry),
+            senders=senders,
+            subclasses=subclasses,
+            on_error=on_error,
+            once=once,
+        )
+
+    def overrides_connect_signal(self: Any) -> bool:
+        return type(self)._connect_signal is not patches[
+            "_connect_signal"
+        ] or "_connect_signal" in vars(self)
+
+    def _connect_signal(self: Any, receiver: Any, sender: Any, weak: Any, dispatch_uid: Any) -> Any:
+        engine = engine_of(self)
+        if engine is None:
+            return stock["_connect_signal"](self, receiver, sender, weak, dispatch_uid)
+        check_task(self, receiver)
+        receiver_key = make_receiver_key(receiver, dispatch_uid)
+        if sender is not None and hasattr(type(sender), "__then__"):
+            sender.__then__(self._connect_proxy, receiver, sender, weak, dispatch_uid)
+            return receiver
+        reference = make_weak(engine, receiver) if weak else receiver
+        engine.add_connection(receiver_key, reference, *list_senders(sender))
+        return reference
+
+    def disconnect(
+        self: Any,
+        receiver: Any = None,
+        sender: Any = None,
+        weak: Any = None,
+        dispatch_uid: Any = None,
+        *,
+        senders: Any = None,
+        subclasses: bool = False,
+    ) -> Any:
+        if weak is not None:
+            warnings.warn(
+                "Passing `weak` to disconnect has no effect.",
+                module.CDeprecationWarning,
+                stacklevel=2,
+            )
+        engine = engine_of(self)
+        if engine is None:
+            return stock["disconnect"](self, receiver, sender, None, dispatch_uid)
+        return disconnect_receiver(engine, receiver, sender, dispatch_uid, senders, subclasses)
+
+    def has_listeners(
+        self: Any, sender: Any = None, *, senders: Any = None, subclasses: bool = False
+    ) -> bool:
+        engine = engine_of(self)
+        if engine is None or face.overrides_live_receivers(self):
+            listed = [sender] if senders is None else senders
+            return any(self._live_receivers(each) for each in listed)
+        return engine.has_listeners(sender, senders=senders, subclasses=subclasses)
+
+    def _live_receivers(self: Any, sender: Any) -> Any:
+        engine = engine_of(self)
+        if engine is None:
+            return stock["_live_receivers"](self, sender)
+        found = [resolve(reference) for reference in engine.find_route(sender).references]
+        return [take_all(receiver) for receiver in found if receiver is not None]
+
+    def connections(self: Any) -> list[Connection]:
+        from fastsig.seen import list_connections
+
+        engine = engine_of(self)
+        return [] if engine is None else list_connections(engine)
+
+    def explain(self: Any, receiver: Any, sender: Any = ANYONE) -> str:
+        from fastsig.seen import explain, explain_stock
+
+        engine = engine_of(self)
+        if engine is None or face.overrides_live_receivers(self):
+            return explain_stock(self, receiver, sender)
+        return explain(self, engine, receiver, sender)
+
+    def __init__(
+        self: Any, providing_args: Any = None, use_caching: bool = False, name: Any = None
+    ) -> None:
+        own = vars(self)
+        if (
+            type(self).__setattr__ is not patches["__setattr__"]
+            or "receivers" in own
+            or not can_adopt(self)
+        ):
+            stock["__init__"](self, providing_args, use_caching, name)
+            return
+        # Not by Celery's own, each of whose assignments would go through `__setattr__`.
+        engine = make_engine(self)
+        own["receivers"] = engine.receivers
+        own["providing_args"] = set(() if providing_args is None else providing_args)
+        own["lock"] = Lock()
+        own["use_caching"] = use_caching
+        own["name"] = name
+        own["sender_receivers_cache"] = WeakKeyDictionary() if use_caching else {}
+        own["_dead_receivers"] = False
+        give_send(self, engine)
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:
+        super(Signal, self).__setattr__(name, value)
+        if name in WATCHED:
+            notice(self, name, value)
+
+    def __delattr__(self: Any, name: str) -> None:
+        super(Signal, self).__delattr__(name)
+        if name in WATCHED:
+            notice(self, name, None)
+
+    def notice(self: Any, name: str, value: Any) -> None:
+        """Let the engine know that an attribute was set, or deleted if `value` is None."""
+        own = vars(self)
+        engine = own.get("_fastsig")
+        if engine is None or engine.get_owner() is not self:
+            if name == "receivers" and value is not None:
+                adopt(self)
+        elif name == "receivers":
+            engine.receivers = value if issubclass(type(value), list) else list(value or ())
+            if name in own:
+                own[name] = engine.receivers
+        else:
+            if name == "send" and name not in own:  # mock deletes what it has set
+                face.give_send(self, engine)
+            engine.look_for_overrides_again()
+
+    def __getstate__(self: Any) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name[:8] != "_fastsig"}
+        if is_send_of(state.get("send"), vars(self).get("_fastsig")):
+            del state["send"]
+        if "receivers" in state:
+            state["receivers"] = list(state["receivers"])
+        return state
+
+    patches: dict[str, Any] = {
+        function.__name__: function
+        for function in (
+            *(connect, disconnect, has_listeners, _connect_signal, _live_receivers, __init__),
+            *(__setattr__, __delattr__, __getstate__, connections, explain),
+        )
+    }
+    for name, function in patches.items():
+        if name in stock:
+            for attribute in ("__doc__", "__qualname__", "__module__", "__annotations__"):
+                setattr(function, attribute, getattr(stock[name], attribute))
+    for name in ("connections", "explain"):
+        patches[name].__doc__ = vars(FastsigSignal)[name].__doc__
+    patches["send"] = patches["send_robust"] = class_send_robust
+    patches.update(AROUND)
+    return patches
+
+
+# Receivers
+
+
+def names_of(receiver: Any) -> set[str] | None:
+    """Return the names that a receiver takes by keyword, None for any; a task's are its `run`'s."""
+    receiver = resolve_proxy(receiver)
+    return keywords_of(receiver.run if is_task(receiver) else receiver)
+
+
+def check_task(signal: Any, receiver: Any) -> None:
+    """Check a receiver that is a task.
+
+    Raises:
+        ValueError: It requires arguments that the signal never sends, so it is meant as a sender;
+            or it is queued by what it would itself cause to be sent.
+    """
+    if type(receiver) is Queued and getattr(signal, "name", None) in PUBLISHING:
+        raise ValueError(
+            f"{receiver!r} would be queued without end: {signal.name} is sent when a task is queued"
+        )
+    if not is_task(task := resolve_proxy(receiver)):
+        return
+    entry = find_entry(signal)
+    sent = getattr(signal, "providing_args", None) if entry is None else entry.list_sent()
+    required, _ = read_parameters(task)
+    missing = {*required} - {"signal", "sender", *sent} if sent else None
+    if missing:
+        raise ValueError(
+            f"task {task.name!r} requires {', '.join(sorted(missing))}, which {signal.name} never"
+            " sends; to filter by sender, write connect(sender=...)"
+        )
+
+
+def queued(task: Any, **options: Any) -> Queued:
+    """Return a receiver that publishes a task with those of the sent arguments that it names.
+
+    The signal keeps it: ``order_paid.connect(queued(send_receipt, countdown=5))``.  To disconnect
+    it, pass an equal one: of the same task, with the same options.
+
+    Arguments:
+        task: A task; one with ``**kwargs`` gets everything but `signal` and `sender`.
+        **options: What ``task.apply_async`` takes, but not its arguments.
+
+    Raises:
+        TypeError: It is no task, or the options have arguments for it.
+    """
+    if not (is_task(task) or hasattr(type(task), "_get_current_object")):
+        raise TypeError(f"queued() takes a task, got {type(task).__name__!r}")
+    for name in ("args", "kwargs"):
+        if name in options:
+            raise TypeError(f"queued() passes what is sent: {name!r} is no option")
+    return Queued(task, options)
+
+
+class Queued:
+    """A receiver that publishes a task."""
+
+    __slots__ = ("_dispatch_uid", "names", "options", "task")
+
+    _fastsig_kept = True
+
+    def __init__(self, task: Any, options: dict[str, Any]) -> None:
+        self.task, self.options = task, options
+        self.names: Any = None
+        name = vars(task)["name"] if "name" in getattr(task, "__dict__", ()) else id(task)
+        self._dispatch_uid: Any = (queued, name, repr(sorted(options.items())))
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"queued({self.task!r}{options})"
+
+    def __call__(self, /, **named: Any) -> Any:
+        """Publish the task."""
+        task = resolve_proxy(self.task)
+        if self.names is None:
+            accepted = keywords_of(task.run)
+            self.names = (accepted,)
+        (accepted,) = self.names
+        arguments = {
+            name: value
+            for name, value in named.items()
+            if (name not in ("signal", "sender") if accepted is None else name in accepted)
+        }
+        return task.apply_async(kwargs=arguments, **self.options)
+
+
+def take_all(receiver: Any) -> Any:
+    """Return a receiver, wrapped if it does not take all arguments: Celery's `send` passes all."""
+    names = names_of(receiver)
     if names is None:
         return receiver
     return lambda **named: receiver(**{name: named[name] for name in named if name in names})
 
 
-_replaced: list[tuple[Any, Any, Any]] = []
-"""What `install` did: Celery's signals, those in their place, and the tables that these had."""
+def is_unheard(logger: Any) -> bool:
+    """Return whether nobody but NullHandlers hears what is logged.
 
-
-def installed() -> bool:
-    """Return whether Celery dispatches through fastsig."""
-    return bool(_replaced)
-
-
-def install() -> None:
-    """Make Celery dispatch through fastsig; the receivers that are connected stay connected.
-
-    Afterwards ``celery.signals.X is fastsig.signals.X``.  Installing twice is installing once.
+    So it is in a worker until Celery has set up logging (celery/celery#4609).
     """
-    from fastsig import signals  # it calls this function
-
-    if installed():
-        return
-    known = "celery.signals" in sys.modules
-    import celery.signals  # whether anybody had imported it matters
-
-    for name, old in list(vars(celery.signals).items()):
-        if isinstance(old, CelerySignal):
-            new = getattr(signals, name, None) or _like(old)
-            _replace(old, new, known)
-    for app in _state._get_active_apps():
-        for old in list(vars(app).values()):
-            if type(old) is CelerySignal:
-                _replace(old, _like(old), True)
-    _rebind({id(old): new for old, new, _ in _replaced}, {id(CelerySignal): Signal})
-
-
-def uninstall() -> None:
-    """Give Celery its own signals back.
-
-    The receivers that are connected go with them.  (Celery cannot call those that do not take
-    ``**kwargs``.)  The signals of `fastsig.signals` are left without receivers.
-    """
-    for old, new, table in _replaced:
-        entries = list(new.receivers)
-        new.receivers = table
-        del new.receivers[:]
-        new.__class__ = signal.Signal
-        del old.__dict__["replacement"]
-        _set_class(old, CelerySignal)
-        old.receivers[:] = _rekeyed(entries, key, celery_dispatch._make_id)
-    _rebind({id(new): old for old, new, _ in _replaced}, {id(Signal): CelerySignal})
-    _replaced.clear()
-
-
-def _like(old: Any) -> Signal:
-    """Return a signal that describes itself as `old` does."""
-    return Signal(old.providing_args, old.use_caching, old.name)
-
-
-def _replace(old: Any, new: Any, known: bool) -> None:
-    """Put `new` in the place of `old`, which is `known` to others than this module if so told."""
-    table, entries = new.receivers, list(new.receivers)
-    if known:
-        old.receivers[:] = _rekeyed(old.receivers, celery_dispatch._make_id, key)
-        keys = [entry[0] for entry in old.receivers]
-        new.receivers = old.receivers
-        new.receivers.extend(entry for entry in entries if entry[0] not in keys)
-    new.__class__ = Signal
-    old.__dict__["replacement"] = new
-    _set_class(old, Replaced)
-    _replaced.append((old, new, table))
-
-
-def _rekeyed(entries: list[Any], known: Any, wanted: Any) -> list[Any]:
-    """Return entries whose methods are known by what `wanted` tells instead of `known`.
-
-    These differ before Celery 5.7, which knew a method by its function, whatever its object.
-    """
-    return [
-        ((wanted(method), entry[0][1]), entry[1])
-        if isinstance(method := _receiver(entry), MethodType)
-        and entry[0][0] == known(method) != wanted(method)
-        else entry
-        for entry in entries
-    ]
-
-
-def _receiver(entry: Any) -> Any:
-    return entry[1]() if isinstance(entry[1], ReferenceType) else entry[1]
-
-
-def _set_class(thing: object, kind: type) -> None:
-    # Not by assignment: `Replaced` hides its class.
-    object.__dict__["__class__"].__set__(thing, kind)
-
-
-def _rebind(signals: dict[int, Any], classes: dict[int, Any]) -> None:
-    """Let Celery's modules and apps refer to other signals, and to another class of them."""
-    for name, module in list(sys.modules.items()):
-        if name == "celery" or name.startswith("celery."):
-            _rebind_in(module, {**signals, **classes})
-    for app in _state._get_active_apps():
-        _rebind_in(app, signals)
-        if "amqp" in vars(app):
-            # The function that publishes a task holds on to signals; it is made anew when needed.
-            vars(app.amqp).pop("send_task_message", None)
-
-
-def _rebind_in(owner: object, others: dict[int, Any]) -> None:
-    for name, value in list(vars(owner).items()):
-        if id(value) in others:
-            setattr(owner, name, others[id(value)])
-        elif type(value) in (MethodType, BuiltinMethodType) and id(value.__self__) in others:
-            setattr(owner, name, getattr(others[id(value.__self__)], value.__name__))
+    while isinstance(logger, logging.Logger):
+        if any(type(handler) is not logging.NullHandler for handler in logger.handlers):
+            return False
+        if not logger.propagate or logger.parent is None:
+            return logger is logging.root
+        logger = logger.parent
+    return False

@@ -6,9 +6,9 @@
     def on_prerun(task_id, task):
         print(f"{task.name} starts as {task_id}")
 
-Where Celery is installed, importing this module makes Celery send these signals
-(`fastsig.celery.install`; ``FASTSIG_CELERY=0`` leaves Celery alone).  Where it is not, they are
-signals like any other, for any framework to send.
+Where Celery is installed, these are Celery's own signals, and importing this module lets them run
+on fastsig's engine (`fastsig.celery.install`; with ``FASTSIG_CELERY=0`` they run on Celery's own
+code).  Where it is not, they are signals like any other, for any framework to send.
 
 Every receiver also gets ``signal`` and ``sender``.  A receiver names the arguments that it wants,
 or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments with a star
@@ -70,7 +70,14 @@ BEAT, EVENTLET, COMMANDS::
     user_preload_options    app, options                sender: the command
 """
 
-from fastsig.signal import Signal, switch
+from __future__ import annotations
+
+from fastsig.engine.switches import switch
+from fastsig.signal import Signal
+
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
+if TYPE_CHECKING:
+    from fastsig.protocol import SignalProtocol
 
 __all__ = [
     "after_setup_logger",
@@ -86,7 +93,6 @@ __all__ = [
     "eventlet_pool_preshutdown",
     "eventlet_pool_started",
     "heartbeat_sent",
-    "import_modules",
     "setup_logging",
     "task_failure",
     "task_internal_error",
@@ -96,10 +102,8 @@ __all__ = [
     "task_rejected",
     "task_retry",
     "task_revoked",
-    "task_sent",
     "task_success",
     "task_unknown",
-    "user_preload_options",
     "worker_before_create_process",
     "worker_init",
     "worker_process_init",
@@ -111,7 +115,7 @@ __all__ = [
 
 # Tasks: where they are published
 
-before_task_publish: Signal = Signal(
+before_task_publish: SignalProtocol = Signal(
     {"body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy"},
     name="before_task_publish",
 )
@@ -129,7 +133,9 @@ Arguments:
     retry_policy: How publishing is retried, a dict.
 """
 
-after_task_publish: Signal = Signal({"body", "exchange", "routing_key"}, name="after_task_publish")
+after_task_publish: SignalProtocol = Signal(
+    {"body", "exchange", "routing_key"}, name="after_task_publish"
+)
 """Sent when a task was published, in the process that published it.
 
 The sender is the name of the task.
@@ -141,7 +147,7 @@ Arguments:
     headers: The headers of the message, a dict.
 """
 
-task_sent: Signal = Signal(
+task_sent: SignalProtocol = Signal(
     {"task_id", "task", "args", "kwargs", "eta", "taskset"}, name="task_sent"
 )
 """Sent when a task was published, in the process that published it (the client).
@@ -159,7 +165,7 @@ Arguments:
 
 # Tasks: where they are run
 
-task_received: Signal = Signal({"request"}, name="task_received")
+task_received: SignalProtocol = Signal({"request"}, name="task_received")
 """Sent when a worker has received a task from the broker, in its main process.
 
 The sender is the consumer.
@@ -168,7 +174,7 @@ Arguments:
     request: The `celery.worker.request.Request`.
 """
 
-task_prerun: Signal = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
+task_prerun: SignalProtocol = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
 """Sent before a task is run, in the process that runs it.
 
 The sender is the task.
@@ -180,8 +186,13 @@ Arguments:
     kwargs: Its keyword arguments.
 """
 
-task_postrun: Signal = Signal({"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun")
+task_postrun: SignalProtocol = Signal(
+    {"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun"
+)
 """Sent when a task has run, whatever came of it, in the process that ran it.
+
+For a task over its hard time limit, or terminated, it is sent in the worker's main process, with
+the state None.  It is not sent for a task whose process was lost.
 
 The sender is the task.
 
@@ -194,7 +205,7 @@ Arguments:
     state: The state that it ended in.
 """
 
-task_success: Signal = Signal({"result", "runtime"}, name="task_success")
+task_success: SignalProtocol = Signal({"result", "runtime"}, name="task_success")
 """Sent when a task has succeeded, in the process that ran it.
 
 The sender is the task.
@@ -204,7 +215,7 @@ Arguments:
     runtime: How long it ran, in seconds (Celery 5.7).
 """
 
-task_retry: Signal = Signal({"request", "reason", "einfo"}, name="task_retry")
+task_retry: SignalProtocol = Signal({"request", "reason", "einfo"}, name="task_retry")
 """Sent when a task is to be retried, in the process that ran it or the main process.
 
 The sender is the task.
@@ -215,11 +226,14 @@ Arguments:
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_failure: Signal = Signal(
+task_failure: SignalProtocol = Signal(
     {"task_id", "exception", "args", "kwargs", "traceback", "einfo"},
     name="task_failure",
 )
-"""Sent when a task has failed, in the process that ran it; if that was lost, the main one.
+"""Sent when a task has failed, in the process that ran it.
+
+It is also sent in the worker's main process: for a task over its hard time limit (twice), for a
+task whose process was lost, and for ``Reject(requeue=False)``.
 
 The sender is the task.
 
@@ -228,11 +242,11 @@ Arguments:
     exception: The exception that it raised.
     args: Its positional arguments.
     kwargs: Its keyword arguments.
-    traceback: The traceback.
+    traceback: The traceback; in the main process its text, a str.
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_internal_error: Signal = Signal(
+task_internal_error: SignalProtocol = Signal(
     {"task_id", "args", "kwargs", "request", "exception", "traceback", "einfo"},
     name="task_internal_error",
 )
@@ -250,7 +264,9 @@ Arguments:
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
-task_revoked: Signal = Signal({"request", "terminated", "signum", "expired"}, name="task_revoked")
+task_revoked: SignalProtocol = Signal(
+    {"request", "terminated", "signum", "expired"}, name="task_revoked"
+)
 """Sent when a task is revoked or has expired, in the main process of the worker.
 
 The sender is the task.
@@ -262,7 +278,7 @@ Arguments:
     expired: Whether it had expired.
 """
 
-task_rejected: Signal = Signal({"message", "exc"}, name="task_rejected")
+task_rejected: SignalProtocol = Signal({"message", "exc"}, name="task_rejected")
 """Sent when a worker gets a message that it cannot make a task of, in its main process.
 
 The sender is the consumer.
@@ -272,7 +288,7 @@ Arguments:
     exc: The exception that was raised, or None.
 """
 
-task_unknown: Signal = Signal({"message", "exc", "name", "id"}, name="task_unknown")
+task_unknown: SignalProtocol = Signal({"message", "exc", "name", "id"}, name="task_unknown")
 """Sent when a worker gets a task that is not registered, in its main process.
 
 The sender is the consumer.
@@ -286,7 +302,7 @@ Arguments:
 
 # The worker
 
-celeryd_init: Signal = Signal({"instance", "conf", "options"}, name="celeryd_init")
+celeryd_init: SignalProtocol = Signal({"instance", "conf", "options"}, name="celeryd_init")
 """Sent first of all when a worker starts, before it is configured, in its main process.
 
 The sender is the host name of the worker, so that one worker can be configured.
@@ -297,7 +313,7 @@ Arguments:
     options: The options of the command line, a dict.
 """
 
-celeryd_after_setup: Signal = Signal({"instance", "conf"}, name="celeryd_after_setup")
+celeryd_after_setup: SignalProtocol = Signal({"instance", "conf"}, name="celeryd_after_setup")
 """Sent when a worker is set up and before it runs, in its main process.
 
 The sender is the host name of the worker.
@@ -307,32 +323,32 @@ Arguments:
     conf: The configuration of the app.
 """
 
-import_modules: Signal = Signal(name="import_modules")
+import_modules: SignalProtocol = Signal(name="import_modules")
 """Sent when an app imports its task modules, in every process that does so.
 
 The sender is the app.  An exception that a receiver raises is raised again.
 """
 
-worker_init: Signal = Signal(name="worker_init")
+worker_init: SignalProtocol = Signal(name="worker_init")
 """Sent before a worker starts, in its main process.
 
 The sender is the worker.
 """
 
-worker_before_create_process: Signal = Signal(name="worker_before_create_process")
+worker_before_create_process: SignalProtocol = Signal(name="worker_before_create_process")
 """Sent before the pool makes a new process, in the main process of the worker.
 
 The sender is the pool.
 """
 
-worker_process_init: Signal = Signal(name="worker_process_init")
-"""Sent when a process of the pool starts, in that process.
+worker_process_init: SignalProtocol = Signal(name="worker_process_init")
+"""Sent when a process of the pool starts, in that process; by a solo pool in the main process.
 
-The sender is the host name of the worker (None before Celery 5.7).  Receivers must not block for
-more than four seconds: the pool takes the process for dead.
+The sender is the host name of the worker (None before Celery 5.7).  A receiver that takes longer
+than ``worker_proc_alive_timeout`` seconds (4.0 by default) makes the pool kill the process.
 """
 
-worker_process_shutdown: Signal = Signal(name="worker_process_shutdown")
+worker_process_shutdown: SignalProtocol = Signal(name="worker_process_shutdown")
 """Sent when a process of the pool is about to exit, in that process; it may be killed first.
 
 The sender is the host name of the worker (None before Celery 5.7).
@@ -342,19 +358,19 @@ Arguments:
     exitcode: The exit code that it is going to have.
 """
 
-worker_ready: Signal = Signal(name="worker_ready")
+worker_ready: SignalProtocol = Signal(name="worker_ready")
 """Sent when a worker is ready to take tasks, in its main process.
 
 The sender is the consumer.
 """
 
-worker_shutdown: Signal = Signal(name="worker_shutdown")
+worker_shutdown: SignalProtocol = Signal(name="worker_shutdown")
 """Sent when a worker is about to shut down, in its main process.
 
 The sender is the worker.
 """
 
-worker_shutting_down: Signal = Signal(name="worker_shutting_down")
+worker_shutting_down: SignalProtocol = Signal(name="worker_shutting_down")
 """Sent when a worker begins to shut down, in its main process, inside an OS signal handler.
 
 The sender is the host name of the worker.
@@ -365,7 +381,7 @@ Arguments:
     exitcode: The exit code that it is going to have.
 """
 
-heartbeat_sent: Signal = Signal(name="heartbeat_sent")
+heartbeat_sent: SignalProtocol = Signal(name="heartbeat_sent")
 """Sent when a worker has sent a heartbeat event, in its main process.
 
 The sender is the `celery.worker.heartbeat.Heart`.
@@ -373,7 +389,9 @@ The sender is the `celery.worker.heartbeat.Heart`.
 
 # Logging
 
-setup_logging: Signal = Signal({"loglevel", "logfile", "format", "colorize"}, name="setup_logging")
+setup_logging: SignalProtocol = Signal(
+    {"loglevel", "logfile", "format", "colorize"}, name="setup_logging"
+)
 """Sent instead of setting up logging, if there is a receiver, in every process that does so.
 
 The sender is None.  An exception that a receiver raises is raised again.
@@ -385,7 +403,7 @@ Arguments:
     colorize: Whether to use colours, or None.
 """
 
-after_setup_logger: Signal = Signal(
+after_setup_logger: SignalProtocol = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_logger",
 )
@@ -401,7 +419,7 @@ Arguments:
     colorize: Whether to use colours, or None.
 """
 
-after_setup_task_logger: Signal = Signal(
+after_setup_task_logger: SignalProtocol = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_task_logger",
 )
@@ -419,13 +437,13 @@ Arguments:
 
 # Beat
 
-beat_init: Signal = Signal(name="beat_init")
+beat_init: SignalProtocol = Signal(name="beat_init")
 """Sent when ``celery beat`` starts, standalone or embedded, in its process.
 
 The sender is the `celery.beat.Service`.
 """
 
-beat_embedded_init: Signal = Signal(name="beat_embedded_init")
+beat_embedded_init: SignalProtocol = Signal(name="beat_embedded_init")
 """Sent after `beat_init` when beat is embedded in a worker, in beat's process.
 
 The sender is the `celery.beat.Service`.
@@ -433,25 +451,27 @@ The sender is the `celery.beat.Service`.
 
 # Eventlet
 
-eventlet_pool_started: Signal = Signal(name="eventlet_pool_started")
+eventlet_pool_started: SignalProtocol = Signal(name="eventlet_pool_started")
 """Sent when an eventlet pool has started, in the process of the worker.
 
 The sender is the pool.
 """
 
-eventlet_pool_preshutdown: Signal = Signal(name="eventlet_pool_preshutdown")
+eventlet_pool_preshutdown: SignalProtocol = Signal(name="eventlet_pool_preshutdown")
 """Sent when a worker shuts down, before its eventlet pool is waited for, in that process.
 
 The sender is the pool.
 """
 
-eventlet_pool_postshutdown: Signal = Signal(name="eventlet_pool_postshutdown")
+eventlet_pool_postshutdown: SignalProtocol = Signal(name="eventlet_pool_postshutdown")
 """Sent when an eventlet pool has stopped, in the process of the worker.
 
 The sender is the pool.
 """
 
-eventlet_pool_apply: Signal = Signal({"target", "args", "kwargs"}, name="eventlet_pool_apply")
+eventlet_pool_apply: SignalProtocol = Signal(
+    {"target", "args", "kwargs"}, name="eventlet_pool_apply"
+)
 """Sent when a task is given to an eventlet pool, in the process of the worker.
 
 The sender is the pool.
@@ -464,7 +484,7 @@ Arguments:
 
 # Commands
 
-user_preload_options: Signal = Signal({"app", "options"}, name="user_preload_options")
+user_preload_options: SignalProtocol = Signal({"app", "options"}, name="user_preload_options")
 """Sent when a command of Celery has parsed its command line, in the process of the command.
 
 The sender is the command.
@@ -475,17 +495,23 @@ Arguments:
 """
 
 
-def _install() -> None:
+def _find_celerys() -> dict[str, SignalProtocol]:
+    """Return Celery's own signals of these names; none where Celery is not installed."""
+    adopting = switch("FASTSIG_CELERY", default=True)
     try:
-        import celery  # noqa: F401
+        import celery
     except ModuleNotFoundError as error:
         if error.name != "celery":
             raise
-        return
-    from fastsig.celery import install
+        return {}
+    import celery.signals
 
-    install()
+    if adopting:
+        from fastsig.celery import install
+
+        install()
+    declared = [name for name, value in globals().items() if type(value) is Signal]
+    return {name: vars(celery.signals)[name] for name in declared if hasattr(celery.signals, name)}
 
 
-if switch("FASTSIG_CELERY", default=True):
-    _install()
+globals().update(_find_celerys())
