@@ -1,0 +1,108 @@
+"""Development mode: what is only told with ``-X dev`` or ``FASTSIG_DEBUG=1``.
+
+Then each call of a receiver goes through `note_call` (see `fastsig.engine.Policy.unplanned`), which
+takes longer; it knows who was called, and looks at what came back.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from types import CoroutineType, MethodType
+from typing import Any
+from weakref import ReferenceType, WeakMethod, ref
+
+from fastsig.advice import SignalWarning, describe, find_caller, unwrap
+from fastsig.engine import make_key
+
+__all__ = ["forget_connection", "note_call", "watch_connection"]
+
+records: dict[tuple[int, Any], Record] = {}
+"""What was connected weakly and not called yet, by the ids of its engine and its receiver's key."""
+
+
+class Record:
+    """A weak connection whose receiver was not called yet."""
+
+    def __init__(self, signal: Any, engine: Any, receiver: Any, frame: Any) -> None:
+        self.key = id(engine), make_key(receiver)
+        self.signal = ref(signal)
+        self.name, self.of = describe(receiver), getattr(signal, "name", None)
+        self.path, self.line = frame.f_code.co_filename, frame.f_lineno
+        self.module = frame.f_globals.get("__name__", "<unknown>")
+        self.reference: ReferenceType[Any]
+        if type(receiver) is MethodType:
+            self.reference = WeakMethod(receiver, self.warn)
+        else:
+            self.reference = ref(receiver, self.warn)
+
+    def warn(self, reference: Any) -> None:
+        """Warn that the receiver died, at the line that connected it."""
+        if records.pop(self.key, None) is None or self.signal() is None or sys.is_finalizing():
+            return
+        text = (
+            f"{self.name} died before {self.of or 'the signal'} called it for the first time,"
+            " because nothing referred to it: keep a reference, or connect it with weak=False"
+        )
+        warnings.warn_explicit(text, SignalWarning, self.path, self.line, self.module)
+
+
+def watch_connection(signal: Any, engine: Any, receiver: Any) -> None:
+    """Warn if a receiver that is connected weakly dies before it is called."""
+    _, frame = find_caller()
+    if frame is None:
+        return
+    try:
+        record = Record(signal, engine, receiver, frame)
+    except TypeError:  # it cannot be weakly referenced, and is referred to strongly
+        return
+    records[record.key] = record
+
+
+def forget_connection(engine: Any, receiver: Any) -> None:
+    """Do not warn of a receiver: it was called, or disconnected."""
+    records.pop((id(engine), make_key(receiver)), None)
+
+
+def note_call(signal: Any, receiver: Any, response: Any) -> Any:
+    """Look at the response of a receiver, and return it."""
+    if type(response) is CoroutineType:
+        key, code = id(response), response.cr_code
+        text = (
+            f"{describe(unwrap(receiver))} returned the coroutine {response.__qualname__!r} to"
+            f" {getattr(signal, 'name', None) or 'a signal'}, and nobody awaited it"
+        )
+
+        def note_end(reference: Any) -> None:
+            coroutines.discard(reference)
+            if len(ending) > MOST:
+                ending.clear()
+            ending[key] = code, text
+
+        ending.pop(key, None)
+        coroutines.add(ref(response, note_end))
+    return response
+
+
+coroutines: set[ReferenceType[Any]] = set()
+"""References to the coroutines that receivers returned."""
+
+ending: dict[int, tuple[Any, str]] = {}
+"""By id, the code of those that end, and what to say if they were not awaited."""
+
+MOST = 1000
+
+warn_of_coroutine = getattr(warnings, "_warn_unawaited_coroutine", None)
+
+
+def warn_unawaited(coroutine: Any) -> None:
+    """Warn of a coroutine that nobody awaited: CPython calls this before it is gone."""
+    code, text = ending.pop(id(coroutine), (None, ""))
+    if code is not None and code is coroutine.cr_code:
+        path, line = code.co_filename, code.co_firstlineno
+        warnings.warn_explicit(text, SignalWarning, path, line)
+    warn_of_coroutine(coroutine)  # type: ignore[misc]
+
+
+if warn_of_coroutine is not None:
+    warnings._warn_unawaited_coroutine = warn_unawaited  # type: ignore[attr-defined]

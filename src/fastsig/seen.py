@@ -1,0 +1,314 @@
+"""Who is connected to a signal, and why a receiver is called or not.
+
+`list_connections` and `explain` are what ``signal.connections()`` and ``signal.explain()`` do, on
+every face.  They look at the table and at routes as a send does, and change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ReferenceType
+
+from fastsig.advice import describe, find_mismatch, find_problems, show, unwrap
+from fastsig.catalog import PROCESSES, find_entry
+from fastsig.engine import Subclasses, is_class_key, make_key, make_label, resolve, resolve_proxy
+from fastsig.engine.plans import function_of
+from fastsig.senders import is_task, read_sender
+from fastsig.signal import ANYONE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from fastsig.catalog import Entry
+
+__all__ = ["Connection", "UnknownSender", "explain", "list_connections"]
+
+
+class Connection(NamedTuple):
+    """A connection of a signal.
+
+    Arguments:
+        receiver: The receiver.
+        sender: The sender that it is connected for; None for any.
+        weak: Whether the signal refers to it weakly.
+        dispatch_uid: The `dispatch_uid` that it was connected with, or None.
+        where: Where it is defined, as ``file:line``; "" if it is not written in Python.
+        subclasses: Whether it is connected for the subclasses of the sender, too.
+    """
+
+    receiver: Any
+    sender: Any
+    weak: bool
+    dispatch_uid: Hashable
+    where: str
+    subclasses: bool = False
+
+
+class UnknownSender(NamedTuple):
+    """Stands for a sender of which only the key is known: the entry was made outside."""
+
+    key: Any
+
+
+def list_connections(engine: Any) -> list[Connection]:
+    """Return the connections of an engine, in order."""
+    found = []
+    for entry in list(engine.receivers):
+        (receiver_key, sender_key), reference = entry[0], entry[1]
+        receiver = resolve(reference)
+        if receiver is None:
+            continue
+        receiver = unwrap(receiver)
+        sender, subclasses = find_sender(engine, sender_key)
+        found.append(
+            Connection(
+                receiver,
+                sender,
+                isinstance(reference, ReferenceType),
+                None if is_own_key(receiver_key, receiver) else receiver_key,
+                locate(receiver),
+                subclasses,
+            )
+        )
+    return found
+
+
+def is_own_key(receiver_key: Any, receiver: Any) -> bool:
+    """Return whether the key of a receiver is its own, and no `dispatch_uid`."""
+    own = make_key(receiver)
+    return type(receiver_key) is type(own) and bool(receiver_key == own)
+
+
+def find_sender(engine: Any, sender_key: Any) -> tuple[Any, bool]:
+    """Return the sender of a key, and whether its subclasses count."""
+    if type(sender_key) is int and sender_key == id(None):
+        return None, False
+    if isinstance(sender_key, (str, bytes)):
+        return sender_key, False
+    holder = engine.find_holder(sender_key)
+    sender = holder[0] if type(holder) is tuple else resolve(holder)
+    return UnknownSender(sender_key) if sender is None else sender, is_class_key(sender_key)
+
+
+def locate(receiver: Any) -> str:
+    """Return where a receiver is defined, as ``file:line``; "" if that is not known."""
+    receiver = resolve_proxy(receiver)
+    if is_task(receiver):
+        receiver = receiver.run
+    for _ in range(20):
+        inner = getattr(receiver, "__wrapped__", None) or getattr(receiver, "func", None)
+        if not callable(inner):
+            break
+        receiver = inner
+    _, function = function_of(receiver)
+    return "" if function is None else locate_code(function.__code__)
+
+
+def locate_code(code: CodeType) -> str:
+    """Return where code is, as ``file:line``; the file seen from here if it is below."""
+    return locate_line(code.co_filename, code.co_firstlineno)
+
+
+def locate_line(path: str, line: int) -> str:
+    """Return ``file:line``; the file seen from here if it is below."""
+    here = os.getcwd() + os.sep
+    return f"{path.removeprefix(here)}:{line}"
+
+
+# Why
+
+
+def explain(  # noqa: PLR0911
+    signal: Any, engine: Any, receiver: Any, sender: Any = ANYONE
+) -> str:
+    """Tell whether a send would call a receiver, and why.
+
+    Arguments:
+        signal: The signal.
+        engine: Its engine.
+        receiver: The receiver, or its name.
+        sender: Who sends; if it is not given, any sender.
+
+    Returns:
+        Lines, the first of which begins "called" or "not called: ".
+    """
+    name = receiver if isinstance(receiver, str) else describe(receiver)
+    there = [each for each in list_connections(engine) if is_meant(receiver, each.receiver)]
+    if not there:
+        return f"not called: {explain_absence(engine, receiver, name)}"
+    notes = [describe_connection(each) for each in there]
+    entry = find_entry(signal)
+    found = there[0].receiver
+    only = [each for each in there if each.sender is not None]
+    if sender is not ANYONE and not reaches(engine, sender, found):
+        senders = ", ".join(show_sender(each) for each in only)
+        notes += find_mismatches(signal, entry, only)
+        return "\n".join(
+            [
+                f"not called: it is connected for other senders than {show(sender)}: {senders}",
+                *notes,
+            ]
+        )
+    if is_muted(engine, None if sender is ANYONE else sender, found):
+        return "\n".join(["not called: it is muted here", *notes])
+    if entry is not None:
+        unmatched = find_mismatches(signal, entry, only)
+        if unmatched and len(only) == len(there) == len(unmatched):
+            return "\n".join([f"not called: {unmatched[0]}", *notes])
+        elsewhere = find_elsewhere(signal, entry)
+        if elsewhere:
+            return "\n".join([f"not called: {elsewhere}", *notes])
+        notes.append(f"{signal.name} is sent {PROCESSES[entry.process]}")
+        if getattr(sys.modules.get("celery.signals"), signal.name, signal) is not signal:
+            why = f"Celery is not adopted: it sends its own {signal.name}, which is another signal"
+            return "\n".join([f"not called: {why}", *notes])
+    first = "called"
+    if sender is ANYONE and len(only) == len(there):
+        first = f"called for {', '.join(show_sender(each) for each in only)} only"
+    problems = [text for kind, text in find_problems(signal, found) if kind == "never"]
+    if problems:
+        first += f", but it fails: {problems[0]}"
+    return "\n".join([first, *notes, *problems[1:]])
+
+
+def is_meant(receiver: Any, connected: Any) -> bool:
+    """Return whether a connected receiver is the one that somebody asks for, by itself or name."""
+    if isinstance(receiver, str):
+        names = {getattr(connected, each, None) for each in ("__name__", "__qualname__")}
+        return receiver in names or describe(connected) == receiver
+    return bool(make_key(unwrap(receiver)) == make_key(connected))
+
+
+def reaches(engine: Any, sender: Any, receiver: Any) -> bool:
+    """Return whether a sender reaches a receiver."""
+    for reference in engine.find_route(read_sender(sender)).references:
+        other = resolve(reference)
+        if other is not None and make_key(unwrap(other)) == make_key(receiver):
+            return True
+    return False
+
+
+def explain_absence(engine: Any, receiver: Any, name: str) -> str:
+    """Return why a receiver is not among the connections."""
+    label = None if isinstance(receiver, str) else make_label(unwrap(resolve_proxy(receiver)))
+    for past, note in reversed(engine.get_past()):
+        if past is label or past == label or (label is None and name_of(past) == receiver):
+            if note is not None:
+                return str(note)
+            where = f" at {locate_code(past)}" if type(past) is CodeType else ""
+            return (
+                f"{name}{where} was dropped, because nothing referred to it: keep a reference,"
+                " or connect it with weak=False"
+            )
+    alike = [
+        each
+        for each in list_connections(engine)
+        if label is not None and make_label(each.receiver) == label
+    ]
+    if alike and type(label) is CodeType:
+        return (
+            f"{name} is not connected; another object of the same code is: was its module"
+            " imported twice, or the function made again?"
+        )
+    return f"{name} is not connected"
+
+
+def name_of(label: Any) -> str:
+    """Return the name in a label of `make_label`."""
+    return label.co_name if type(label) is CodeType else str(label)
+
+
+def describe_connection(connection: Connection) -> str:
+    """Return a line about a connection."""
+    where = f" ({connection.where})" if connection.where else ""
+    uid = "" if connection.dispatch_uid is None else f", dispatch_uid={connection.dispatch_uid!r}"
+    weak = "" if connection.weak else ", weak=False"
+    return (
+        f"connected: {describe(connection.receiver)}{where}, {show_sender(connection)}{weak}{uid}"
+    )
+
+
+def show_sender(connection: Connection) -> str:
+    """Return the sender of a connection as it would be written."""
+    if connection.sender is None:
+        return "any sender"
+    if type(connection.sender) is UnknownSender:
+        return f"an unknown sender with the key {connection.sender.key!r}"
+    if connection.subclasses:
+        return f"sender={connection.sender.__qualname__}, subclasses=True"
+    return f"sender={show(connection.sender)}"
+
+
+def find_mismatches(signal: Any, entry: Entry | None, connections: list[Connection]) -> list[str]:
+    """Return which of the senders of connections can match nothing."""
+    found: list[str] = []
+    if entry is None:
+        return found
+    for each in connections:
+        sender = Subclasses(each.sender) if each.subclasses else each.sender
+        text = "" if type(sender) is UnknownSender else find_mismatch(signal, entry, sender)
+        if text:
+            found.append(text)
+    return found
+
+
+def is_muted(engine: Any, sender: Any, receiver: Any) -> bool:
+    """Return whether a receiver is muted in this context."""
+    watching = sys.modules.get("fastsig.watching")
+    if watching is None:
+        return False
+    return any(block.has(receiver) for block in watching.find_mutes(engine, sender))
+
+
+def find_elsewhere(signal: Any, entry: Entry) -> str:
+    """Return why a signal is not sent in this process, "" if it may be."""
+    if entry.process not in ("main", "pool"):
+        return ""
+    process = find_process()
+    if process == entry.process or (process, entry.process) == ("main", "pool"):
+        return ""
+    this = "a process of its pool" if process == "pool" else "no worker"
+    return f"{signal.name} is sent {PROCESSES[entry.process]}, and this process is {this}"
+
+
+def find_process() -> str:
+    """Return which process of a worker this is: "main" or "pool"; "" for none."""
+    process = sys.modules.get("billiard.process")
+    if process is not None and "PoolWorker" in process.current_process().name:
+        return "pool"
+    trace = sys.modules.get("celery.app.trace")
+    return "main" if trace is not None and trace._localized else ""
+
+
+# Signals that are not on fastsig's engine
+
+
+def explain_any(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
+    """Tell whether a send of any signal would call a receiver here and now, and why.
+
+    It is ``signal.explain(receiver, sender)``, and works for signals that have no such method, too:
+    those of Celery where it is not adopted (``FASTSIG_CELERY=0``).
+    """
+    if hasattr(signal, "explain"):
+        text: str = signal.explain(receiver, sender)
+        return text
+    return explain_stock(signal, receiver, sender)
+
+
+def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
+    """Tell whether Celery's own code would call a receiver, where Celery is not adopted."""
+    name = describe(receiver)
+    why = "Celery is not adopted (FASTSIG_CELERY=0, or fastsig.celery.uninstall())"
+    keys = [entry[0][1] for entry in signal.receivers if resolve(entry[1]) is receiver]
+    if not keys:
+        return f"not called: {name} is not connected\n{why}"
+    live = signal._live_receivers(None if sender is ANYONE else sender)
+    if sender is ANYONE or any(each is receiver for each in live):
+        return f"called by Celery's own code: {why}"
+    return (
+        f"not called: {why}, and it is connected for other senders; there, a task and its name"
+        " do not stand for each other"
+    )

@@ -1,0 +1,136 @@
+"""``python -m fastsig list`` and ``check``, as whoever operates a deployment uses them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("celery.signals")
+
+MISTAKES = Path(__file__).with_name("mistakes")
+
+
+@pytest.fixture
+def command(environment):
+    def command(*arguments, cwd=MISTAKES):
+        return subprocess.run(
+            [sys.executable, "-m", "fastsig", *arguments],
+            env=environment,
+            cwd=cwd,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return command
+
+
+def marks(word):
+    """Return the places with a mark, of which the line with the decorator is the one reported."""
+    text = (MISTAKES / "proj" / "handlers.py").read_text().splitlines()
+    lines = [number for number, line in enumerate(text, 1) if f"# {word}" in line]
+    return {
+        f"proj/handlers.py:{line if text[line - 1].lstrip().startswith('@') else line - 1}"
+        for line in lines
+    }
+
+
+def test_check_finds_the_ten_mistakes(command):
+    done = command("check", "-A", "proj")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    assert lines[-1] == "10 that cannot work, 3 hints"
+    places = [re.match(r"[^:]+:\d+", line)[0] for line in lines[:-1]]
+    assert set(places[:10]) == marks("mistake")
+    assert set(places[10:]) == marks("hint")
+    assert all(line.partition(": ")[2].startswith("hint: ") for line in lines[10:-1])
+    assert "no app here has such a task; did you mean 'proj.tasks.add'?" in done.stdout
+
+
+def test_check_as_json(command):
+    done = command("check", "-A", "proj.celery:app", "--json")
+    rows = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [row["kind"] for row in rows] == ["never"] * 10 + ["hint"] * 3
+    assert set(rows[0]) == {"kind", "where", "text"}
+
+
+def test_list(command):
+    done = command("list", "-A", "proj")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "task_success, sent in the process that runs the task" in lines
+    assert re.search(
+        r"^    on_add\(result, \*\*kwargs\)  proj/handlers.py:\d+  sender='proj.tasks.add'  weak$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert "sender=Task, subclasses=True" in done.stdout
+
+
+def test_list_as_json(command):
+    done = command("list", "-A", "proj", "--json")
+    rows = {row["signal"]: row for row in json.loads(done.stdout)}
+    assert rows["task_received"]["process"] == "in the main process of a worker"
+    [revoked] = rows["task_revoked"]["receivers"]
+    assert revoked == {
+        "receiver": "on_revoked(request, **kwargs)",
+        "where": revoked["where"],
+        "sender": None,
+        "weak": True,
+        "dispatch_uid": "'revoked'",
+    }
+
+
+def test_own_signals_are_listed(command, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from celery import Celery\nfrom fastsig import Signal\n"
+        "app, saved = Celery('own', broker='memory://'), Signal()\n"
+        "@saved.connect\ndef on_saved(pk): pass\n"
+    )
+    done = command("list", "-A", "own", cwd=tmp_path)
+    assert done.stdout.splitlines()[-2:] == [
+        "own.saved",
+        "    on_saved(pk)  own.py:4  any sender  weak",
+    ]
+    done = command("check", "-A", "own", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "0 that cannot work, 0 hints\n")
+
+
+@pytest.mark.parametrize("name", ["list", "check"])
+def test_without_an_app(command, name):
+    done = command(name)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("required: -A/--app")
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        (
+            "import no_such_module",
+            "ModuleNotFoundError: No module named 'no_such_module' (bad.py:1)",
+        ),
+        ("1 +", "SyntaxError: invalid syntax (bad.py:1)"),
+        ("\nraise KeyError('a')", "KeyError: 'a' (bad.py:2)"),
+        ("raise SystemExit(3)", "SystemExit: 3 (bad.py:1)"),
+        (None, "ModuleNotFoundError: No module named 'bad'"),
+        (
+            "from celery import Celery\napp = Celery('bad', include=['worse'])",
+            "ModuleNotFoundError: No module named 'worse'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["list", "check"])
+def test_an_app_that_cannot_be_imported(command, tmp_path, name, source, wanted):
+    if source is not None:
+        (tmp_path / "bad.py").write_text(source)
+    done = command(name, "-A", "bad", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"cannot import 'bad': {wanted}\n"
