@@ -1,0 +1,219 @@
+"""What is called in the place of a receiver: it tries again, or is called once."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from fastsig.engine import Subclasses, find_engine
+from fastsig.senders import list_senders
+from fastsig.signal import make_printable, make_receiver_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from fastsig.engine import Engine
+
+__all__ = ["Retry", "find_original", "make_once", "make_retrying"]
+
+
+class Retry:
+    """How often, and after how long, a receiver that raises is called again.
+
+    Before the second call are `delay` seconds, then each time `backoff` times as many, and at most
+    `max_delay`.  What the last call raises is treated like the exception of any receiver.
+
+    Arguments:
+        attempts: How often it is called in all; None for as often as it takes.
+        delay: Seconds before the second call.
+        backoff: What the seconds are multiplied by from one time to the next.
+        max_delay: At most so many seconds.
+
+    Raises:
+        TypeError: One of them is no number.
+        ValueError: `attempts` is less than 1, another is negative, or `backoff` is less than 1.
+    """
+
+    __slots__ = ("attempts", "backoff", "delay", "max_delay")
+
+    def __init__(
+        self,
+        attempts: int | None = 5,
+        delay: float = 1,
+        backoff: float = 2,
+        max_delay: float = 30,
+    ) -> None:
+        if attempts is not None:
+            check("attempts", attempts, 1, int)
+        check("delay", delay, 0)
+        check("backoff", backoff, 1)
+        check("max_delay", max_delay, 0)
+        self.attempts, self.delay = attempts, delay
+        self.backoff, self.max_delay = backoff, max_delay
+
+    def __repr__(self) -> str:
+        return (
+            f"Retry(attempts={self.attempts}, delay={self.delay}, backoff={self.backoff},"
+            f" max_delay={self.max_delay})"
+        )
+
+    def delays(self) -> Iterator[float]:
+        """Yield the seconds before each call but the first."""
+        made, seconds = 1, float(self.delay)
+        while self.attempts is None or made < self.attempts:
+            yield min(seconds, self.max_delay)
+            made, seconds = made + 1, min(seconds * self.backoff, self.max_delay)
+
+
+def check(name: str, value: Any, least: float, kind: Any = (int, float)) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        expected = "an int" if kind is int else "a number"
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__!r}")
+    if not value >= least or value == math.inf:
+        raise ValueError(f"{name} must be {least} or more, got {value!r}")
+
+
+class CeleryRetry:
+    """What ``retry=True`` means, as Celery defines it: 2, 4, 6 ... 30 seconds, until it succeeds."""
+
+    def delays(self) -> Iterator[float]:
+        """Yield the seconds before each call but the first."""
+        seconds = 2
+        while True:
+            yield seconds
+            seconds = min(seconds + 2, 30)
+
+
+def make_retrying(
+    receiver: Callable[..., Any], policy: Any, how: Retry | bool = True
+) -> Callable[..., Any]:
+    """Return a function that calls a receiver again until it succeeds.
+
+    Arguments:
+        receiver: The receiver; where it is a coroutine function, so is what is returned.
+        policy: Has the logger.
+        how: How often; True for what Celery does.
+    """
+    retrying: Any = how if isinstance(how, Retry) else CeleryRetry()
+
+    def log(seconds: float) -> None:
+        policy.get_logger().error(
+            "Could not process signal receiver %s. Retrying in %.2f seconds...",
+            make_printable(receiver),
+            seconds,
+        )
+
+    def retry(*args: Any, **kwargs: Any) -> Any:
+        for seconds in retrying.delays():
+            try:
+                return receiver(*args, **kwargs)
+            except Exception:
+                log(seconds)
+            time.sleep(seconds)
+        return receiver(*args, **kwargs)
+
+    async def retry_async(*args: Any, **kwargs: Any) -> Any:
+        import asyncio
+
+        for seconds in retrying.delays():
+            try:
+                return await receiver(*args, **kwargs)
+            except Exception:
+                log(seconds)
+            await asyncio.sleep(seconds)
+        return await receiver(*args, **kwargs)
+
+    return stand_in(retry_async if is_coroutine_function(receiver) else retry, receiver)
+
+
+def make_once(
+    engine: Engine, receiver: Callable[..., Any], receiver_key: Any, sender: object
+) -> Callable[..., Any]:
+    """Return a function that disconnects a receiver, and calls it: the first time only.
+
+    Arguments:
+        engine: Where it is connected, with
+        receiver: the receiver,
+        receiver_key: this key, and
+        sender: for this sender.
+    """
+    left = [receiver]
+
+    def once(*args: Any, **kwargs: Any) -> Any:
+        try:
+            function = left.pop()  # atomic: of several threads one gets it
+        except IndexError:
+            return None
+        engine.remove_connection(receiver_key, sender)
+        return function(*args, **kwargs)
+
+    return stand_in(once, receiver)
+
+
+class Connected:
+    """A block in which a receiver is connected to a signal."""
+
+    def __init__(
+        self, signal: Any, receiver: Callable[..., Any], sender: object, options: dict[str, Any]
+    ) -> None:
+        if not callable(receiver):
+            raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
+        self.signal, self.receiver, self.sender = signal, receiver, sender
+        senders = options.get("senders")
+        if senders is not None and not isinstance(senders, (str, bytes)):
+            options = {**options, "senders": list(senders)}  # it may be an iterator
+        self.options = options
+        self.key = make_receiver_key(receiver, options.get("dispatch_uid"))
+        self.listed = list_senders(sender, options.get("senders"), options.get("subclasses", False))
+        self.added: list[list[Any]] = []
+
+    def __enter__(self) -> None:
+        engine = find_engine(self.signal)
+        added = [
+            each
+            for each in self.listed
+            if engine is None or not engine.has_connection(self.key, each)
+        ]
+        if added:
+            self.signal.connect(self.receiver, sender=self.sender, **self.options)
+        self.added.append(added)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        uid = self.options.get("dispatch_uid")
+        for each in self.added.pop():
+            if type(each) is Subclasses:
+                what = {"sender": each.base, "subclasses": True}
+            else:
+                what = {"sender": each}
+            self.signal.disconnect(self.receiver, dispatch_uid=uid, **what)
+
+
+def stand_in(function: Any, receiver: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function stand in for a receiver: it gets the arguments that the receiver names."""
+    function.__wrapped__ = receiver
+    function._retries = function.__code__
+    return function  # type: ignore[no-any-return]
+
+
+def find_original(receiver: Any) -> Any:
+    """Return what was connected, where a receiver stands in for it; or the receiver."""
+    while type(receiver) is FunctionType:
+        if getattr(receiver, "_retries", None) is not receiver.__code__:
+            break
+        receiver = receiver.__wrapped__  # type: ignore[attr-defined]
+    return receiver
+
+
+def is_coroutine_function(receiver: Any) -> bool:
+    from inspect import iscoroutinefunction
+
+    call = getattr(type(receiver), "__call__", None)  # noqa: B004 - an object may have one
+    return iscoroutinefunction(receiver) or iscoroutinefunction(call)

@@ -1,0 +1,614 @@
+"""Around a send: signals that are muted, recorded or observed.
+
+One watcher serves all of it.  While a signal is in one of the blocks below its engine sends through
+`watch_send` (`engine.set_watcher`); with the last of them that ends, and a send is as quick as
+before.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextvars import ContextVar
+from threading import RLock, local
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastsig.engine import Engine, find_engine, make_key, resolve, resolve_proxy, watch_new
+from fastsig.signal import make_printable, name_of
+from fastsig.standins import find_original
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from fastsig.engine.table import Route
+    from fastsig.protocol import SignalProtocol
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+__all__ = ["Call", "Observation", "Recorded", "Sent", "muted", "observe", "recorded"]
+
+lock = RLock()
+"""Held while something starts or ends to be watched, by no send."""
+
+
+class Watched:
+    """What is going on around one engine: the number of mutes, the recordings and observations."""
+
+    __slots__ = ("engine", "mutes", "observations", "recordings")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.mutes: tuple[Any, ...] = ()
+        self.recordings: tuple[Any, ...] = ()
+        self.observations: tuple[Observation, ...] = ()
+
+
+watched: dict[int, Watched] = {}
+"""By the `id` of the engine, which the value keeps alive."""
+
+everywhere: tuple[Observation, ...] = ()
+"""The observations of all signals."""
+
+
+def start(engine: Engine, kind: str, thing: object) -> None:
+    """Let `thing` be among the mutes, recordings or observations of an engine."""
+    with lock:
+        around = watched.setdefault(id(engine), Watched(engine))
+        setattr(around, kind, (*getattr(around, kind), thing))
+        engine.set_watcher(watch_send)
+
+
+def stop(engine: Engine, kind: str, thing: object) -> None:
+    """End what `start` started."""
+    with lock:
+        around = watched.get(id(engine))
+        if around is None:  # it was begun before a fork, by a thread that there is no more
+            return
+        setattr(around, kind, without(getattr(around, kind), thing))
+        if not (around.mutes or around.recordings or around.observations):
+            del watched[id(engine)]
+            if not everywhere:
+                engine.set_watcher(None)
+
+
+def without(things: tuple[Any, ...], thing: object) -> tuple[Any, ...]:
+    return tuple(each for each in things if each is not thing)
+
+
+def start_everywhere(observation: Observation) -> None:
+    global everywhere  # noqa: PLW0603
+    with lock:
+        everywhere = (*everywhere, observation)
+        watch_new(watch_send)  # before: a signal that is made meanwhile is found, or has it
+        for engine in find_engines():
+            engine.set_watcher(watch_send)
+
+
+def stop_everywhere(observation: Observation) -> None:
+    global everywhere  # noqa: PLW0603
+    with lock:
+        everywhere = without(everywhere, observation)
+        if not everywhere:
+            watch_new(None)
+            for engine in find_engines():
+                if id(engine) not in watched:
+                    engine.set_watcher(None)
+
+
+def find_engines() -> list[Engine]:
+    """Return the engines of all signals that there are."""
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), Engine)]
+
+
+# The watcher
+
+
+def watch_send(
+    engine: Engine, sender: Any, named: dict[str, Any], robust: bool
+) -> list[tuple[Any, Any]]:
+    """Send in the place of an engine; see `Engine.set_watcher`."""
+    route = engine.find_route(sender)
+    around = watched.get(id(engine))
+    if (
+        not everywhere
+        and (
+            around is None
+            or not (around.recordings or around.observations or find_mutes(engine, sender))
+        )
+        and not any(reference is stand_by for reference in route.raising)
+    ):
+        return engine.send_unwatched(sender, named, robust, route)
+    sending = Sending(engine, sender, named, around, route, robust)
+    try:
+        for receiver in sending.receivers():
+            started = perf_counter()
+            try:
+                response = sending.call(receiver)
+            except Exception as error:
+                sending.tell(receiver, started, error)
+                response = sending.fail(receiver, error)
+            except BaseException as error:
+                sending.tell(receiver, started, error)
+                raise
+            else:
+                sending.tell(receiver, started, None)
+            sending.responses.append((receiver, response))
+        return sending.finish()
+    except BaseException as error:
+        sending.give_up(error)
+        raise
+
+
+class Sending:
+    """One send, receiver by receiver."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sender: Any,
+        named: dict[str, Any],
+        around: Watched | None,
+        route: Route,
+        robust: bool = True,
+    ) -> None:
+        self.engine, self.sender, self.named, self.robust = engine, sender, named, robust
+        self.policy, self.signal = engine.get_policy(), engine.get_owner()
+        self.route = route
+        self.responses: list[tuple[Any, Any]] = []
+        self.errors: list[Exception] = []
+        self.sent: list[Sent] = []
+        self.observations = everywhere
+        self.mutes: list[Block] = []
+        if around is not None:
+            self.mutes = find_mutes(engine, sender)
+            self.observations = (*everywhere, *around.observations)
+            for recording in around.recordings:
+                if recording.sender is None or is_sender(recording.sender, sender):
+                    sent = Sent(self.signal, sender, named, self.responses)
+                    self.sent.append(sent)
+                    recording.sends.append(sent)
+        if self.observations and busy():
+            self.observations = ()
+
+    def receivers(self) -> Iterator[Any]:
+        """Yield the receivers that are to be called, in order."""
+        for reference in self.route.references:
+            receiver = resolve(reference)
+            if receiver is None or receiver is stand_by:
+                continue
+            if not any(mute.has(receiver) for mute in self.mutes):
+                yield receiver
+
+    def call(self, receiver: Any) -> Any:
+        return self.policy.call(self.signal, receiver, self.sender, self.named, False)
+
+    def fail(self, receiver: Any, error: Exception) -> Any:
+        """Return the response of a receiver that raised; or raise, as the policy says."""
+        if not self.robust or self.route.raises(receiver):
+            raise error
+        if self.policy.collects:
+            self.errors.append(error)
+            return error
+        return self.policy.fail(self.signal, receiver, error)
+
+    def finish(self) -> list[tuple[Any, Any]]:
+        if self.errors:
+            raise self.policy.make_group(self.signal, self.errors)
+        return [*self.responses] if self.sent else self.responses
+
+    def give_up(self, error: BaseException) -> None:
+        for sent in self.sent:
+            sent.error = error
+
+    def tell(self, receiver: Any, started: float, error: BaseException | None) -> None:
+        """Tell those who observe that a receiver was called."""
+        if not self.observations:
+            return
+        seconds = perf_counter() - started
+        call = Call(self.signal, find_original(receiver), self.sender, seconds, error)
+        thread.busy = True
+        try:
+            for observation in self.observations:
+                observation.tell(call)
+        finally:
+            thread.busy = False
+
+
+thread = local()
+
+
+def busy() -> bool:
+    """Return whether a callback runs in this thread: what it sends is not observed."""
+    return getattr(thread, "busy", False)
+
+
+# Which signals, senders and receivers are meant
+
+
+def engines_of(what: str, signals: Iterable[Any]) -> list[Engine]:
+    """Return the engines of signals, each once.
+
+    Raises:
+        TypeError: One is no signal, or not one that runs on fastsig's engine.
+    """
+    engines: dict[int, Engine] = {}
+    for signal in signals:
+        engine = find_engine(signal)
+        if engine is None:
+            kind = type(signal).__name__
+            if hasattr(signal, "send"):
+                raise TypeError(f"{what} takes signals on fastsig's engine, got {signal!r}")
+            raise TypeError(f"{what} takes signals, got {kind!r}")
+        engines[id(engine)] = engine
+    return list(engines.values())
+
+
+def is_sender(meant: object, sender: object) -> bool:
+    """Return whether a sender is the one that is meant: itself, or a task and its name."""
+    if make_key(meant) == make_key(sender):
+        return True
+    meant, sender = resolve_proxy(meant), resolve_proxy(sender)
+    if isinstance(meant, str):
+        return hasattr(type(sender), "apply_async") and getattr(sender, "name", None) == meant
+    if isinstance(sender, str):
+        return hasattr(type(meant), "apply_async") and getattr(meant, "name", None) == sender
+    return False
+
+
+# Muting
+
+
+class Block:
+    """One run of a ``with muted(...)``.  A task that was begun in it has it in its context, too."""
+
+    __slots__ = ("ended", "muted")
+
+    def __init__(self, muted: muted) -> None:
+        self.muted = muted
+        self.ended = False
+
+    def has(self, receiver: Any) -> bool:
+        """Return whether a receiver is muted."""
+        meant = self.muted.receiver
+        return meant is None or make_key(meant) == make_key(find_original(receiver))
+
+
+BLOCKS: ContextVar[tuple[Block, ...]] = ContextVar("fastsig_muted", default=())
+
+
+def find_mutes(engine: Engine, sender: Any) -> list[Block]:
+    """Return what mutes a sender of an engine in this context."""
+    return [
+        block
+        for block in BLOCKS.get()
+        if not block.ended
+        and id(engine) in block.muted.ids
+        and (block.muted.sender is None or is_sender(block.muted.sender, sender))
+    ]
+
+
+def forget_others() -> None:
+    """In the child of a fork, end the mutes of threads that it does not have."""
+    global lock  # noqa: PLW0603
+    lock = RLock()
+    here = BLOCKS.get()
+    for around in list(watched.values()):
+        for block in around.mutes:
+            if block not in here:
+                stop(around.engine, "mutes", block)
+
+
+if hasattr(os, "register_at_fork"):
+    # Nothing before the fork: this module may be imported while one begins.
+    os.register_at_fork(after_in_child=forget_others)
+
+
+class muted:
+    """Keep receivers of signals from being called: in this context (thread, asyncio task) only.
+
+    A context manager, and a decorator of functions and coroutine functions.  It nests, and one
+    object may be used often, and by several threads.  A task that is begun inside is muted, too,
+    until the block ends; so is what ``asyncio.to_thread`` runs.
+
+    Arguments:
+        *signals: The signals.
+        sender: The only sender that is muted; None for all.  A task and its name are the same.
+        receiver: The only receiver that is muted; None for all.
+
+    Raises:
+        TypeError: A signal is none, or the receiver is not callable.
+    """
+
+    def __init__(
+        self, *signals: SignalProtocol, sender: object = None, receiver: Any = None
+    ) -> None:
+        if not signals:
+            raise TypeError("muted() takes signals, got none")
+        self.engines = engines_of("muted()", signals)
+        self.ids = {id(engine) for engine in self.engines}
+        if receiver is not None and not callable(receiver):
+            raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
+        self.sender = sender
+        self.receiver = None if receiver is None else find_original(receiver)
+        self.blocks: list[Block] = []
+
+    def __enter__(self) -> None:
+        block = Block(self)
+        for engine in self.engines:
+            start(engine, "mutes", block)
+        self.blocks.append(block)
+        BLOCKS.set((*[each for each in BLOCKS.get() if not each.ended], block))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        here = [each for each in BLOCKS.get() if each.muted is self and not each.ended]
+        # A fixture that is an asynchronous generator may end in another context than it began in.
+        block = (here or self.blocks)[-1]
+        block.ended = True
+        self.blocks.remove(block)
+        BLOCKS.set(without(BLOCKS.get(), block))
+        for engine in self.engines:
+            stop(engine, "mutes", block)
+
+    def __call__(self, function: _F) -> _F:
+        """Return a function that is muted while it runs."""
+        import inspect
+        from functools import wraps
+
+        if not inspect.isroutine(function) or inspect.isgeneratorfunction(function):
+            raise TypeError(
+                "muted() decorates functions and coroutine functions; in a generator, or for a"
+                f" {type(function).__name__}, write `with muted(...):`"
+            )
+        wrapped: Any
+        if inspect.isasyncgenfunction(function):
+            raise TypeError("muted() does not decorate generators: write `with muted(...):` inside")
+        if inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def wrapped(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @wraps(function)
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[no-any-return]
+
+
+# Recording
+
+
+class Sent:
+    """A send that was recorded.  The arguments that were sent are its attributes, too.
+
+    Attributes:
+        signal: The signal.
+        sender: Its sender.
+        named: The other arguments, a dict; so is `args`, where none is called that.
+        responses: What `send` returned, ``[(receiver, response), ...]``.
+        error: What it raised, or None.
+    """
+
+    def __init__(
+        self, signal: Any, sender: Any, named: dict[str, Any], responses: list[tuple[Any, Any]]
+    ) -> None:
+        self.signal, self.sender, self.named, self.responses = signal, sender, named, responses
+        self.error: BaseException | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        named = self.__dict__.get("named", {})
+        if name in named:
+            return named[name]
+        if name == "args":
+            return named
+        sent = ", ".join(map(str, named)) or "nothing"
+        raise AttributeError(
+            f"{name_of(self.signal)} was sent without {name!r}; it was sent with {sent}"
+        )
+
+    def __repr__(self) -> str:
+        named = "".join(f", {name}={value!r}" for name, value in self.named.items())
+        return f"<{name_of(self.signal)}: {self.sender!r}{named}>"
+
+
+class Recorded(list[Sent]):
+    """What was sent, in order."""
+
+    @property
+    def one(self) -> Sent:
+        """The only send.
+
+        Raises:
+            AssertionError: There was none, or more than one.
+        """
+        if len(self) != 1:
+            raise AssertionError(f"expected one send, got {len(self)}: {list(self)!r}")
+        return self[0]
+
+
+class Recording:
+    """One run of a ``with recorded(...)``."""
+
+    def __init__(self, sender: object, sends: Recorded) -> None:
+        self.sender, self.sends = sender, sends
+
+
+def stand_by(**named: Any) -> None:
+    """Be connected while a signal is recorded: many only send if there is a receiver."""
+
+
+class recorded:
+    """Record what is sent, in all threads; the receivers are called.
+
+    A context manager that gives a `Recorded`.
+
+    Arguments:
+        *signals: The signals.
+        sender: The only sender that is recorded; None for all.  A task and its name are the same.
+
+    Raises:
+        TypeError: A signal is none.
+    """
+
+    def __init__(self, *signals: SignalProtocol, sender: object = None) -> None:
+        if not signals:
+            raise TypeError("recorded() takes signals, got none")
+        self.engines = engines_of("recorded()", signals)
+        self.sender = sender
+        self.recordings: list[Recording] = []
+
+    def __enter__(self) -> Recorded:
+        sends = Recorded()
+        recording = Recording(self.sender, sends)
+        with lock:
+            for engine in self.engines:
+                start(engine, "recordings", recording)
+                # Raising: that is how a send that began before finds it on its route.
+                engine.add_connection(make_key(stand_by), stand_by, None, (), True)
+        self.recordings.append(recording)
+        return sends
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        recording = self.recordings.pop()
+        with lock:
+            for engine in self.engines:
+                around = watched.get(id(engine))
+                if around is not None and len(around.recordings) == 1:
+                    engine.remove_connection(make_key(stand_by))
+                stop(engine, "recordings", recording)
+
+
+# Observing
+
+
+class Call:
+    """A call of a receiver, as `observe` tells of it.
+
+    Attributes:
+        signal: The signal that was sent.
+        receiver: The receiver, as it was connected.
+        sender: The sender.
+        seconds: How long it took.
+        error: What it raised, or None.
+    """
+
+    __slots__ = ("error", "receiver", "seconds", "sender", "signal")
+
+    def __init__(
+        self,
+        signal: Any,
+        receiver: Any,
+        sender: Any,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        self.signal, self.receiver, self.sender = signal, receiver, sender
+        self.seconds, self.error = seconds, error
+
+    def __repr__(self) -> str:
+        raised = "" if self.error is None else f", raised {self.error!r}"
+        return f"<{self.receiver!r} of {name_of(self.signal)}: {self.seconds:.6f} s{raised}>"
+
+
+class Observation:
+    """Tells a callback of each call of a receiver, until `stop` or the end of the ``with``."""
+
+    def __init__(self, callback: Callable[[Call], object], engines: list[Engine] | None) -> None:
+        self.callback, self.engines = callback, engines
+        self.stopped = False
+
+    def tell(self, call: Call) -> None:
+        """Call the callback."""
+        try:
+            self.callback(call)
+        except Exception:
+            import logging
+
+            logging.getLogger("fastsig").exception(
+                "observe() callback %r raised", make_printable(self.callback)
+            )
+
+    def stop(self) -> None:
+        """End it; twice is once."""
+        with lock:
+            if self.stopped:
+                return
+            self.stopped = True
+            if self.engines is None:
+                stop_everywhere(self)
+            for engine in self.engines or ():
+                stop(engine, "observations", self)
+
+    def __enter__(self) -> Observation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def observe(
+    callback: Callable[[Call], object], signals: Iterable[SignalProtocol] | None = None
+) -> Observation:
+    """Call ``callback(call)`` after each receiver, in the thread of the sender.
+
+    It begins at once, and ends with `Observation.stop`, or as a context manager with the block.
+    What the callback raises is logged; what it sends itself is not observed.
+
+    Arguments:
+        callback: Gets a `Call`.
+        signals: The signals; None for all that there are and will be.
+
+    Raises:
+        TypeError: The callback is not callable, or a signal is none.
+    """
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__!r}")
+    if signals is None:
+        observation = Observation(callback, None)
+        start_everywhere(observation)
+        return observation
+    if find_engine(signals) is not None:
+        raise TypeError("signals must be several, or None: write signals=[signal]")
+    observation = Observation(callback, engines_of("observe()", signals))
+    with lock:
+        for engine in observation.engines or ():
+            start(engine, "observations", observation)
+    return observation
+
+
+def log_slow(seconds: float) -> Observation:
+    """Log each receiver that takes longer, with a warning on the logger ``fastsig``."""
+
+    def log(call: Call) -> None:
+        if call.seconds > seconds:
+            import logging
+
+            logging.getLogger("fastsig").warning(
+                "Receiver %r of %s took %.3f s",
+                make_printable(call.receiver),
+                make_printable(name_of(call.signal)),
+                call.seconds,
+            )
+
+    return observe(log)
