@@ -8,7 +8,7 @@ import platform
 import sys
 
 import fastsig
-from fastsig.signal import switch
+from fastsig.engine.switches import switch
 
 INSTALL = "python -m pip install 'celery>=5.4'"
 
@@ -43,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="what is installed (this is what it does without a command)")
     commands.add_parser("demo", help="a real Celery worker, and seven signals as they arrive")
+    for name, text in (
+        ("list", "every signal with receivers in an app, and where they are"),
+        ("check", "what is connected in an app and can never be called, or fails"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("-A", "--app", required=True, help="the app, as for `celery -A`")
+        command.add_argument("--json", action="store_true", help="for another program to read")
     bench = commands.add_parser(
         "bench", help="what a send costs on this machine, compared with other libraries"
     )
@@ -52,6 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "bench" and not options.seconds > 0:
         parser.error("--seconds must be more than 0")
+    if options.command in ("list", "check"):
+        from fastsig.commands import check, list_signals
+
+        return (list_signals if options.command == "list" else check)(options.app, options.json)
     if options.command == "demo":
         try:
             import celery  # noqa: F401
@@ -60,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             print(f"the demo needs Celery: {INSTALL}", file=sys.stderr)
             return 1
-        from fastsig.demo import demo
+        from fastsig.command.demo import demo
 
         return demo()
     print(f"fastsig  {fastsig.__version__}")
@@ -75,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _bench(seconds: float) -> int:
     print(f"machine  {platform.platform()}, {os.cpu_count()} processors\n", flush=True)
     try:
-        from fastsig._bench import bench
+        from fastsig.command.bench import bench
 
         bench(seconds)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 import fastsig
-from fastsig import _measure as measure
+from fastsig.command import measure
 
 COUNTS = [0, 1, 3, 10, 100]
 """So many receivers are sent to."""
@@ -50,10 +50,17 @@ def receiver(source: str, **names: Any) -> Any:
     return names["receiver"]
 
 
+KINDS = {False: "pass", True: "kw"}
+"""The bodies of receivers that do not read their ``**kw``, and of those that do.
+
+A send does not pass what a receiver cannot see; every other library and the loop pass it.
+"""
+
+
 @cache
-def receivers(count: int) -> list[Any]:
-    """Return so many receivers with named parameters, always the same ones."""
-    return [receiver(f"def receiver({PARAMETERS}): pass") for _ in range(count)]
+def receivers(count: int, reads: bool = False) -> list[Any]:
+    """Return so many receivers with named parameters, always the same ones of either kind."""
+    return [receiver(f"def receiver({PARAMETERS}): {KINDS[reads]}") for _ in range(count)]
 
 
 class Contender:
@@ -189,6 +196,23 @@ class Psygnal(Contender):
         return "emit(sender, task_id, task, args, kwargs)"
 
 
+class DustRiven(Contender):
+    """It is written in Rust: no signal, no senders, and exceptions get out."""
+
+    module, distribution = "dust_riven", "dust-riven"
+
+    def __init__(self, name: str = "dust-riven") -> None:
+        from dust_riven import Signal
+
+        super().__init__(name, Signal)
+
+    def names(self, signal: Any) -> dict[str, Any]:
+        return {"emit": signal.emit}
+
+    def statement(self, arguments: str) -> str:
+        return f"emit({arguments})"
+
+
 class Pyee(Contender):
     """No results, no senders (other than the name of the event), and exceptions get out."""
 
@@ -211,7 +235,7 @@ class Pyee(Contender):
         return f"emit({self.event!r}, {arguments})"
 
 
-PEERS: list[type[Any]] = [Celery, Django, Blinker, PyDispatcher, Psygnal, Pyee]
+PEERS: list[type[Any]] = [Celery, Django, Blinker, PyDispatcher, Psygnal, Pyee, DustRiven]
 
 
 def connected(contender: Contender, things: Iterable[Any]) -> Any:
@@ -223,27 +247,28 @@ def connected(contender: Contender, things: Iterable[Any]) -> Any:
     return signal
 
 
-def sending(contender: Contender, count: int) -> measure.Run:
-    """Return the run of a send to so many receivers; it was tried.
+def sending(contender: Contender, count: int, reads: bool = False) -> measure.Run:
+    """Return the run of a send to so many receivers of a kind; it was tried.
 
     Raises:
         Exception: The library cannot do it, or does not call each receiver once.
     """
-    signal = connected(contender, receivers(count))
+    signal = connected(contender, receivers(count, reads))
     run = measure.run(contender.statement(KEYWORDS), {**SENT, **contender.names(signal)})
-    measure.verify(lambda: run(1), receivers(count))
+    measure.verify(lambda: run(1), receivers(count, reads))
     return run
 
 
 def bench(seconds: float) -> None:
     """Measure for so many seconds, and print how a send compares."""
     loop, ours = Loop(), Contender("fastsig", fastsig.Signal)
-    races = [{each.name: sending(each, n) for each in (ours, loop)} for n in COUNTS]
+    cases = [(n, reads) for reads in KINDS for n in COUNTS]
+    races = [{each.name: sending(each, *case) for each in (ours, loop)} for case in cases]
     missing, broken = [], []
     for kind in PEERS:
         try:
             peer = kind()
-            runs = [sending(peer, n) for n in COUNTS]
+            runs = [sending(peer, *case) for case in cases]
         except Exception as error:  # whatever is wrong with it, the others can be compared
             if isinstance(error, ModuleNotFoundError) and error.name == kind.module:
                 missing.append(kind.__name__)
@@ -254,7 +279,11 @@ def bench(seconds: float) -> None:
         for race, run in zip(races, runs, strict=True):
             race[label] = run
     rounds = measure.rounds(races, seconds / len(races))
-    print(*_table([measure.combined(each) for each in rounds], ours.name, loop.name), sep="\n")
+    figures = [measure.combined(each) for each in rounds]
+    for i, (title, body) in enumerate(zip(TITLES, KINDS.values(), strict=True)):
+        of_kind = figures[i * len(COUNTS) : (i + 1) * len(COUNTS)]
+        print(f"{title}\n    def receiver({PARAMETERS}): {body}\n")
+        print(*_table(of_kind, ours.name, loop.name), "", sep="\n")
     notes = [EXPLANATION]
     if any(label.endswith("*") for label in races[0]):
         notes.append(STARRED)
@@ -266,9 +295,12 @@ def bench(seconds: float) -> None:
     print(*notes, sep="\n")
 
 
-EXPLANATION = f"""
-Each calls the same n functions with what Celery sends as task_prerun, in its own usual way:
-    def receiver({PARAMETERS}): pass
+TITLES = (
+    "Receivers that do not read their **kw, as most: fastsig does not pass what lands there.",
+    "Receivers that read their **kw: they get everything.",
+)
+EXPLANATION = """\
+Each calls the same n functions with what Celery sends as task_prerun, in its own usual way.
 The loop calls them by keyword, and keeps a list of (receiver, response), as fastsig does.
 Only fastsig and Celery go on after an exception."""
 STARRED = "* gives no responses; psygnal passes by position."

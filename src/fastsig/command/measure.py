@@ -17,7 +17,7 @@ from itertools import repeat
 from statistics import median
 from textwrap import indent
 from time import perf_counter_ns
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 Run = Callable[[int], int]
@@ -29,16 +29,27 @@ PASSES = 5
 """So often each race is run, at different moments: a machine can be slow for seconds."""
 
 
-def function(statement: str, names: dict[str, Any]) -> Callable[[], Any]:
-    """Return a function whose body is `statement`, which finds its `names` as local variables."""
-    call: Callable[[], Any] = _compiled("call", [], statement, names)
+def function(
+    statement: str, names: dict[str, Any], imported: tuple[str, ...] = ()
+) -> Callable[[], Any]:
+    """Return a function whose body is `statement`, which finds its `names` as local variables.
+
+    Those that are `imported` are names that the function's module imports.
+    """
+    call: Callable[[], Any] = _compiled("call", [], statement, names, imported)
     return call
 
 
-def run(statement: str, names: dict[str, Any], clock: Callable[[], int] = perf_counter_ns) -> Run:
+def run(
+    statement: str,
+    names: dict[str, Any],
+    clock: Callable[[], int] = perf_counter_ns,
+    imported: tuple[str, ...] = (),
+) -> Run:
     """Return a run that does `statement`, which stands inline in the loop.
 
-    Where slices are long, and so are interrupted, let `clock` be that of processor time.
+    Where slices are long, and so are interrupted, let `clock` be that of processor time.  CPython
+    compiles a call of a method of a name that is `imported` to other instructions.
     """
     body = (
         "start = clock()\n"
@@ -46,14 +57,27 @@ def run(statement: str, names: dict[str, Any], clock: Callable[[], int] = perf_c
         f"{indent(statement, '    ')}\n"
         "return clock() - start"
     )
-    run: Run = _compiled("run", ["count"], body, {"clock": clock, "repeat": repeat, **names})
+    run: Run = _compiled(
+        "run", ["count"], body, {"clock": clock, "repeat": repeat, **names}, imported
+    )
     return run
 
 
-def _compiled(name: str, parameters: list[str], body: str, names: dict[str, Any]) -> Any:
-    signature = ", ".join([*parameters, *(f"{name}={name}" for name in names)])
+def _compiled(
+    name: str, parameters: list[str], body: str, names: dict[str, Any], imported: tuple[str, ...]
+) -> Any:
+    own = [each for each in names if each not in imported]
+    signature = ", ".join([*parameters, *(f"{each}={each}" for each in own)])
     scope = dict(names)
-    exec(f"def {name}({signature}):\n{indent(body, '    ')}", scope)
+    source = f"def {name}({signature}):\n{indent(body, '    ')}"
+    if imported:
+        module = sys.modules["_fastsig_measured"] = ModuleType("_fastsig_measured")
+        vars(module).update(names)
+        source = f"from _fastsig_measured import {', '.join(imported)}\n{source}"
+    try:
+        exec(source, scope)
+    finally:
+        sys.modules.pop("_fastsig_measured", None)
     return scope[name]
 
 
