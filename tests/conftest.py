@@ -4,6 +4,7 @@ A missing compiled core fails the run; ``--core pure`` is how to do without it o
 """
 
 import gc
+import importlib
 import os
 import signal as os_signal
 import subprocess
@@ -40,6 +41,11 @@ def fastsig(core):
 @pytest.fixture
 def Signal(fastsig):
     return fastsig.Signal
+
+
+@pytest.fixture
+def engine(fastsig):
+    return importlib.import_module("fastsig.engine")
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Connecting and disconnecting: the forms, the keys, and what is refused."""
 
+import enum
 import functools
 import sys
+from collections import namedtuple
+from fractions import Fraction
 
 import pytest
 
@@ -28,6 +31,12 @@ class Listener:
 
     def __call__(self, **kwargs):
         return "called"
+
+
+class Name(str):
+    """A sender that is compared by its value."""
+
+    __slots__ = ()
 
 
 def responses(signal, sender=None, **named):
@@ -60,6 +69,39 @@ class TestForms:
         del receiver
         assert responses(signal, "s") == [1]
         assert signal.disconnect(dispatch_uid="uid", sender="s")
+
+    @pytest.mark.parametrize("name", ["task.name", b"task", "", Name("task.name")], ids=repr)
+    def test_decorator_for_a_sender(self, signal, name):
+        """As in Celery, where ``@task_prerun.connect("proj.add")`` is written."""
+
+        @signal.connect(name)
+        def receiver(**kwargs):
+            return 1
+
+        assert responses(signal, name) == [1]
+        assert responses(signal, "other") == responses(signal) == []
+        assert signal.disconnect(receiver, sender=name)
+
+        @signal.connect(name, weak=False, dispatch_uid="uid")
+        def another(**kwargs):
+            return 2
+
+        del another
+        assert responses(signal, name) == [2]
+        assert signal.disconnect(sender=name, dispatch_uid="uid")
+
+    def test_callable_str(self, signal):
+        """What can be called is a receiver, whatever else it is."""
+
+        class Callable(str):
+            __slots__ = ("__weakref__",)
+
+            def __call__(self, **kwargs):
+                return 1
+
+        receiver = Callable("name")
+        assert signal.connect(receiver) is receiver
+        assert responses(signal) == [1]
 
     def test_decorator_without_arguments(self, signal):
         assert signal.connect()(handler) is handler
@@ -147,6 +189,121 @@ class TestKeys:
         assert len(signal.receivers) == 1
         assert signal.disconnect(dispatch_uid=("app", 1))
 
+    def test_dispatch_uids_that_are_equal(self, signal):
+        """They are one key, of whatever type they are."""
+
+        class Kind(str, enum.Enum):
+            SAVED = "saved"
+
+        uids = [["saved", Kind.SAVED, Name("saved")], [1, True, 1.0, Fraction(1)], [(1, "a")]]
+        uids[2].append(namedtuple("Uid", "number name")(True, Kind("saved").value[1]))
+        for equal in uids:
+            for uid in equal:
+                for again in equal:
+                    signal.connect(handler, dispatch_uid=uid)
+                    signal.connect(other, dispatch_uid=again)
+                    assert responses(signal) == ["handler"]
+                    assert signal.disconnect(dispatch_uid=again)
+                    assert signal.receivers == []
+
+    def test_dispatch_uids_with_equal_hashes(self, signal):
+        """They are as many keys, whatever their hash."""
+        uids = [Uid(n, n % 3 // 2) for n in range(9)]
+        receivers = [lambda n=n, **kwargs: n for n in range(9)]
+        for uid, receiver in zip(uids, receivers, strict=True):
+            signal.connect(receiver, dispatch_uid=uid)
+            signal.connect(handler, dispatch_uid=uid)
+            signal.connect(receiver, sender="s", dispatch_uid=uid)
+        assert responses(signal) == list(range(9))
+        assert len(responses(signal, "s")) == 18
+        left = list(range(9))
+        for n in (4, 0, 8, 3):
+            assert signal.disconnect(dispatch_uid=Uid(n, n % 3 // 2))
+            assert not signal.disconnect(dispatch_uid=Uid(n, n % 3 // 2))
+            left.remove(n)
+            assert responses(signal) == left
+            assert not signal.disconnect(dispatch_uid=Uid(n, n % 3 // 2), sender="t")
+        signal.connect(receivers[4], dispatch_uid=Uid(4, 0))
+        assert responses(signal) == [*left, 4]
+        for n in range(9):
+            assert signal.disconnect(dispatch_uid=uids[n], sender="s")
+            assert signal.disconnect(dispatch_uid=uids[n]) is (n in [*left, 4])
+        assert signal.receivers == []
+
+    def test_ints_with_equal_hashes(self, signal):
+        assert hash(-1) == hash(-2)
+        signal.connect(handler, dispatch_uid=-1)
+        signal.connect(other, dispatch_uid=-2)
+        assert responses(signal) == ["handler", "other"]
+        assert signal.disconnect(dispatch_uid=-2)
+        assert responses(signal) == ["handler"]
+        assert not signal.disconnect(dispatch_uid=-2)
+
+    def test_dispatch_uid_that_is_not_equal_to_itself(self, signal):
+        """As in Celery, where keys are compared as items of a tuple: by identity, first."""
+        nan = float("nan")
+        signal.connect(handler, dispatch_uid=nan)
+        signal.connect(handler, dispatch_uid=nan)
+        assert len(signal.receivers) == 1
+        assert signal.disconnect(dispatch_uid=nan)
+
+
+class Uid:
+    """A `dispatch_uid` whose hash is that of others."""
+
+    def __init__(self, number, hashed):
+        self.number, self.hashed = number, hashed
+
+    def __hash__(self):
+        return self.hashed
+
+    def __eq__(self, other):
+        return self.number == other.number
+
+
+class TestProxies:
+    """A proxy that cannot be weakly referenced, such as Celery's of a shared task."""
+
+    @pytest.fixture
+    def proxy(self):
+        class Proxy:
+            __slots__ = ("target",)
+
+            def __init__(self, target):
+                self.target = target
+
+            def _get_current_object(self):
+                return self.target
+
+            def __call__(self, **kwargs):
+                return self.target(**kwargs)
+
+        return Proxy
+
+    def test_is_referred_to_strongly(self, signal, proxy, collect):
+        signal.connect(proxy(handler))
+        collect()
+        assert responses(signal) == ["handler"]
+        ((_, reference),) = signal.receivers
+        assert type(reference) is proxy
+
+    def test_has_the_key_of_its_target(self, signal, proxy):
+        signal.connect(proxy(handler))
+        signal.connect(proxy(handler))
+        signal.connect(handler)
+        assert len(signal.receivers) == 1
+        assert signal.disconnect(handler)
+        signal.connect(handler)
+        assert signal.disconnect(proxy(handler))
+        assert signal.receivers == []
+
+    def test_of_celery(self, signal, collect):
+        local = pytest.importorskip("celery.local")
+        signal.connect(local.Proxy(lambda: handler))
+        collect()
+        assert responses(signal) == ["handler"]
+        assert signal.disconnect(handler)
+
 
 class TestDisconnecting:
     def test_tells_whether_it_did(self, signal):
@@ -186,16 +343,73 @@ class TestRefused:
         assert signal.send(None) == [(handler, "handler")]
         assert len(signal.receivers) == 1
 
-    @pytest.mark.parametrize("thing", [3, "task.name", object(), [handler]])
+    @pytest.mark.parametrize("thing", [3, object(), [handler], 0, False])
     def test_not_callable(self, signal, thing):
-        with pytest.raises(TypeError, match=f"must be callable, which '{type(thing).__name__}'"):
+        message = (
+            f"^receiver must be callable, got '{type(thing).__name__}';"
+            r" to filter by sender, write connect\(sender=...\)$"
+        )
+        with pytest.raises(TypeError, match=message):
             signal.connect(thing)
-        with pytest.raises(TypeError, match="must be callable"):
+        with pytest.raises(TypeError, match=message):
             signal.connect(receiver=thing)
-        with pytest.raises(TypeError, match="must be callable"):
+        with pytest.raises(TypeError, match=message):
             signal.connect(sender="s")(thing)
-        with pytest.raises(TypeError, match="must be callable"):
+        with pytest.raises(TypeError, match=message):
             signal.connect(thing, weak=False)
+
+    @pytest.mark.parametrize("thing", [3, "task.name", b"task", None])
+    def test_not_callable_by_a_decorator_for_a_sender(self, signal, thing):
+        with pytest.raises(TypeError, match=r"^receiver must be callable, got "):
+            signal.connect("s")(thing)
+
+    @pytest.mark.parametrize("name", ["task.name", b"task"])
+    def test_two_senders(self, signal, name):
+        with pytest.raises(TypeError, match="multiple values for argument 'sender'"):
+            signal.connect(name, sender="s")
+        with pytest.raises(TypeError, match="multiple values for argument 'sender'"):
+            signal.connect(name, "s")
+
+    @pytest.mark.parametrize("weak", [True, None])
+    def test_method_made_anew_at_each_access(self, signal, weak):
+        """A weak reference to it would be dead before anybody could send."""
+
+        class Wrapper:
+            def __init__(self, function, owner):
+                self.__func__, self.__self__ = function, owner
+
+            def __call__(self, **kwargs):
+                return self.__func__(self.__self__, **kwargs)
+
+        wrapper = Wrapper(Listener.method, Listener())
+        options = {} if weak is None else {"weak": weak}
+        message = (
+            "^'Wrapper' is a method made anew at each access, so a weak reference to it dies at"
+            " once: connect it with weak=False$"
+        )
+        with pytest.raises(TypeError, match=message):
+            signal.connect(wrapper, sender="s", **options)
+        with pytest.raises(TypeError, match=message):
+            signal.connect(sender="s", **options)(wrapper)
+        signal.connect(wrapper, sender="s", weak=False)
+        assert signal.disconnect(wrapper, sender="s")
+
+    def test_method_wrapped_by_wrapt(self, signal):
+        wrapt = pytest.importorskip("wrapt")
+
+        @wrapt.decorator
+        def decorate(wrapped, instance, args, kwargs):
+            return "wrapped", wrapped(*args, **kwargs)
+
+        class Decorated(Listener):
+            method = decorate(Listener.method)
+
+        listener = Decorated()
+        with pytest.raises(TypeError, match=r"method made anew at each access.* weak=False"):
+            signal.connect(listener.method, sender="s")
+        method = signal.connect(listener.method, sender="s", weak=False)
+        assert responses(signal, "s")[1] == ("wrapped", listener)
+        assert signal.disconnect(method, sender="s")
 
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="all is weakly referenceable there")
     def test_not_weakly_referenceable(self, signal):
@@ -216,9 +430,10 @@ class TestRefused:
 
     def test_unhashable_dispatch_uid(self, signal):
         for uid in ([], ["uid"], {"uid": 1}):
-            with pytest.raises(TypeError, match="dispatch_uid must be hashable, which"):
+            message = f"^dispatch_uid must be hashable, got '{type(uid).__name__}'$"
+            with pytest.raises(TypeError, match=message):
                 signal.connect(other, dispatch_uid=uid)
-            with pytest.raises(TypeError, match="dispatch_uid must be hashable, which"):
+            with pytest.raises(TypeError, match=message):
                 signal.disconnect(other, dispatch_uid=uid)
 
     def test_unhashable_own_dispatch_uid(self, signal):

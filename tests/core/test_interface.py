@@ -9,13 +9,34 @@ import rlcompleter
 import pytest
 
 METHODS = {
-    "connect": "(receiver=None, sender=None, weak=True, dispatch_uid=None, retry=False)",
-    "disconnect": "(receiver=None, sender=None, weak=None, dispatch_uid=None)",
-    "has_listeners": "(sender=None)",
+    "connect": "(receiver=None, sender=None, weak=True, dispatch_uid=None, retry=False,"
+    " *, senders=None, subclasses=False, on_error=None, once=False)",
+    "disconnect": "(receiver=None, sender=None, weak=None, dispatch_uid=None,"
+    " *, senders=None, subclasses=False)",
+    "has_listeners": "(sender=None, *, senders=None, subclasses=False)",
     "send": "(sender, **named)",
     "send_robust": "(sender, **named)",
 }
-PUBLIC = {*METHODS, "name", "providing_args", "receivers", "use_caching"}
+PUBLIC = {
+    *METHODS,
+    *("asend", "connected", "connections", "explain", "muted", "name", "providing_args"),
+    *("receivers", "recorded", "use_caching"),
+}
+OF_THE_ENGINE = {
+    *("add_connection", "configure", "find_holder", "find_route", "get_owner", "get_past"),
+    *(
+        "get_policy",
+        "has_connection",
+        "know_sender",
+        "remember",
+        "look_for_overrides_again",
+        "make_reference",
+        "remove_connection",
+        "send_unwatched",
+        "set_watcher",
+    ),
+}
+"""What a face uses."""
 
 
 def shape(function):
@@ -38,7 +59,7 @@ def test_names_of_the_methods(Signal, signal, name):
     for method in (getattr(Signal, name), getattr(signal, name)):
         assert callable(method)
         assert inspect.isroutine(method)
-        assert method.__name__ == name.removesuffix("_robust")  # `send` by another name
+        assert method.__name__ == name
         assert method.__qualname__.endswith(f".{method.__name__}")
         assert method.__doc__ == getattr(Signal, name).__doc__
     assert getattr(signal, name).__self__ is signal
@@ -50,18 +71,29 @@ def test_names_of_the_class(Signal):
 
 
 def test_signature_of_the_class(Signal):
-    assert shape(Signal) == "(providing_args=None, use_caching=False, name=None)"
+    assert shape(Signal) == ("(providing_args=None, use_caching=False, name=None, on_error='log')")
 
 
 def test_names(Signal, signal):
-    assert {name for name in dir(signal) if not name.startswith("_")} == PUBLIC
-    assert {name for name in dir(Signal) if not name.startswith("_")} == PUBLIC
+    for thing in (Signal, signal):
+        assert {name for name in dir(thing) if name[0] != "_"} == PUBLIC | OF_THE_ENGINE
+
+
+def test_names_of_the_engine(engine):
+    for kind in (engine.Engine, engine.RobustEngine):
+        names = {name for name in dir(kind) if name[0] != "_"}
+        assert names == {"has_listeners", "receivers", "send", "send_robust", *OF_THE_ENGINE}
+        for name in names:
+            assert inspect.getdoc(getattr(kind, name)), name
+    assert engine.__all__ == sorted(engine.__all__)
+    assert all(hasattr(engine, name) for name in engine.__all__)
 
 
 def test_completion(signal):
     completer = rlcompleter.Completer({"signal": signal})
     matches = completer.attr_matches("signal.")
-    assert {match.removeprefix("signal.").rstrip("()") for match in matches} == PUBLIC
+    completed = {match.removeprefix("signal.").rstrip("()") for match in matches}
+    assert completed == PUBLIC | OF_THE_ENGINE
 
 
 def test_help(Signal):
@@ -100,9 +132,9 @@ def test_a_signal_of_a_module_is_not_pickled_either(run):
     """Its name does not tell where it is; Celery's own class cannot be pickled."""
     run("""
         import pickle
-        from fastsig.signals import task_sent
+        from fastsig.signals import task_prerun
         try:
-            pickle.dumps(task_sent)
+            pickle.dumps(task_prerun)
         except TypeError as error:
             assert "cannot pickle" in str(error), error
         else:

@@ -12,7 +12,6 @@ import threading
 import weakref
 
 import pytest
-from cores import FREE_THREADED, NO_FORKS_AMONG_THREADS
 
 
 class Listener:
@@ -627,7 +626,6 @@ def test_a_child_imports_nothing(Signal, monkeypatch):
     assert "inspect" in sys.modules
 
 
-@pytest.mark.skipif(FREE_THREADED, reason=NO_FORKS_AMONG_THREADS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork_while_threads_use_the_signal(environment):

@@ -1,5 +1,6 @@
 """Sending: what receivers are called with, in which order, and what comes back."""
 
+import inspect
 import logging
 import sys
 
@@ -31,8 +32,23 @@ def test_arguments(signal):
     assert list(seen) == ["signal", "sender", "value"]
 
 
-def test_send_robust_is_send(Signal):
-    assert Signal.send_robust is Signal.send
+def test_send_robust_is_like_send(Signal, signal):
+    """As in Celery: both log what a receiver raises, and return it."""
+    assert Signal.send_robust.__doc__ == Signal.send.__doc__
+    assert inspect.signature(Signal.send_robust) == inspect.signature(Signal.send)
+
+    @signal.connect
+    def bad(**kwargs):
+        raise ValueError
+
+    @signal.connect
+    def good(value):
+        return value
+
+    for send in (signal.send, signal.send_robust):
+        (_, error), last = send("s", value=1)
+        assert type(error) is ValueError
+        assert last == (good, 1)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +61,9 @@ def test_refused_calls(signal, connected, args, kwargs):
 
     if connected:
         signal.connect(receiver)
-    with pytest.raises(TypeError, match=r"sender|positional"):
-        signal.send(*args, **kwargs)
+    for name in ("send", "send_robust"):
+        with pytest.raises(TypeError, match=rf"\b(send|{name})\(\).*(sender|positional)"):
+            getattr(signal, name)(*args, **kwargs)
 
 
 def test_self_is_a_name_like_any_other(signal):
@@ -158,19 +175,47 @@ class TestFailing:
         finally:
             logger.removeHandler(handler)
 
-    def test_the_response_may_be_another(self, Signal):
-        class Propagating(Signal):
-            def _failed(self, receiver, exception):
+    def test_the_policy_may_raise(self, engine, signal):
+        class Propagating(engine.Policy):
+            def fail(self, signal, receiver, exception):
                 raise exception
 
-        signal = Propagating()
+        signal.configure(Propagating())
 
         @signal.connect
         def bad(**kwargs):
             raise ValueError("bad")
 
+        @signal.connect
+        def later(**kwargs):
+            pytest.fail("called")
+
         with pytest.raises(ValueError, match="bad"):
             signal.send(None)
+
+    @pytest.mark.parametrize("response", [None, 0, "failed", ()])
+    def test_the_response_may_be_another(self, engine, signal, response):
+        """What `Policy.fail` returns is the response, whatever it is."""
+        seen = []
+
+        class Quiet(engine.Policy):
+            def fail(self, *args):
+                seen.append((*args, sys.exc_info()[1]))
+                return response
+
+        error = ValueError()
+        signal.configure(Quiet())
+
+        @signal.connect
+        def bad(**kwargs):
+            raise error
+
+        @signal.connect
+        def later(**kwargs):
+            return "later"
+
+        assert signal.send(None) == [(bad, response), (later, "later")]
+        assert seen == [(signal, bad, error, error)]
 
     def test_a_name_sent_twice(self, signal):
         receivers = [lambda **kwargs: 1, lambda signal: 1, print]

@@ -1,4 +1,4 @@
-"""The declared signals, without Celery: their names, arguments and documentation."""
+"""The declared signals: their names, arguments and documentation, and whose they are."""
 
 import ast
 import importlib
@@ -7,6 +7,7 @@ import pydoc
 import re
 import subprocess
 import sys
+import textwrap
 from itertools import pairwise
 
 import pytest
@@ -22,9 +23,20 @@ SEVEN = {
 }
 
 
+NOT_IN_ALL = {"import_modules", "task_sent", "user_preload_options"}  # nor in Celery's
+
+HIDE_CELERY = "import sys; sys.modules['celery'] = None  # as if it were not installed\n"
+
+
 @pytest.fixture
 def signals(fastsig):
     return importlib.import_module("fastsig.signals")
+
+
+@pytest.fixture
+def names(signals):
+    """The names of all signals, by what they are annotated with."""
+    return {name for name, kind in signals.__annotations__.items() if kind == "SignalProtocol"}
 
 
 @pytest.fixture
@@ -47,33 +59,82 @@ def test_the_seven(signals):
         assert signal.providing_args == arguments
 
 
-def test_all_is_complete(fastsig, signals):
-    declared = {name for name, value in vars(signals).items() if isinstance(value, fastsig.Signal)}
-    assert set(signals.__all__) == declared
+def test_all_is_complete(signals, names):
+    """It names what Celery's `__all__` names."""
+    assert len(names) == 34
+    assert set(signals.__all__) == names - NOT_IN_ALL
+    assert names >= NOT_IN_ALL
     assert signals.__all__ == sorted(signals.__all__)
-    assert len(declared) == 34
-    assert all(getattr(signals, name).name == name for name in declared)
+    assert all(getattr(signals, name).name == name for name in names)
 
 
-def test_the_same_as_celerys(signals):
+def test_protocol(run, names):
+    pytest.importorskip("celery.signals")
+    run(
+        f"""
+        import fastsig.signals
+        from fastsig.protocol import SignalProtocol
+        for name in {sorted(names)!r}:
+            assert isinstance(getattr(fastsig.signals, name), SignalProtocol), name
+        """
+    )
+
+
+def test_of_a_signal_of_ones_own(signal):
+    protocol = importlib.import_module("fastsig.protocol").SignalProtocol
+    assert isinstance(signal, protocol)
+    assert not isinstance(object(), protocol)
+
+
+@pytest.mark.parametrize("switch", ["0", "1"])
+@pytest.mark.parametrize(
+    "order", ["fastsig.signals, celery.signals", "celery.signals, fastsig.signals"]
+)
+def test_they_are_celerys_own(run, switch, order):
+    pytest.importorskip("celery.signals")
+    program = f"""
+        import {order}
+        from celery.utils.dispatch import Signal
+
+        celerys, signals = celery.signals, fastsig.signals
+        declared = {{name for name, value in vars(celerys).items() if isinstance(value, Signal)}}
+        assert len(declared) == 34
+        assert sorted(signals.__all__) == sorted(celerys.__all__)
+        for name in declared:
+            assert getattr(signals, name) is getattr(celerys, name), name
+            assert type(getattr(signals, name)) is Signal, name
+    """
+    run(program, FASTSIG_CELERY=switch)
+
+
+def test_the_same_as_celerys(run, names):
+    """What is declared for where Celery is missing differs in nothing from Celery's."""
     celerys = pytest.importorskip("celery.signals")
-    kind = importlib.import_module("celery.utils.dispatch").Signal
-    declared = {name: value for name, value in vars(celerys).items() if isinstance(value, kind)}
-    assert set(signals.__all__) == set(declared)
+    program = """
+        import fastsig.signals
+        from fastsig import Signal
+
+        print({
+            name: (value.name, value.providing_args, value.use_caching)
+            for name, value in vars(fastsig.signals).items()
+            if type(value) is Signal
+        })
+    """
+    declared = ast.literal_eval(run(HIDE_CELERY + textwrap.dedent(program)).replace("set()", "()"))
+    assert declared.keys() == names
     newer = {"task_success": {"runtime"}} if sys.modules["celery"].VERSION < (5, 7) else {}
-    for name, signal in declared.items():
-        mine = getattr(signals, name)
-        arguments = mine.providing_args - newer.get(name, set())
-        assert (mine.name, arguments, mine.use_caching) == (
+    for name, (own_name, arguments, use_caching) in declared.items():
+        signal = vars(celerys)[name]
+        assert (own_name, set(arguments) - newer.get(name, set()), use_caching) == (
             signal.name,
             signal.providing_args,
             signal.use_caching,
         )
 
 
-def test_each_is_documented(signals, docs):
-    assert set(signals.__all__) <= docs.keys()
-    for name in signals.__all__:
+def test_each_is_documented(signals, names, docs):
+    assert names <= docs.keys()
+    for name in names:
         text = docs[name]
         assert text.startswith("Sent ")
         assert re.search(r"process|worker|app", text), name
@@ -82,31 +143,33 @@ def test_each_is_documented(signals, docs):
         assert getattr(signals, name).providing_args <= arguments, name
 
 
-def test_help_names_every_signal_and_argument(signals):
+def test_help_names_every_signal_and_argument(signals, names):
     text = pydoc.plain(pydoc.render_doc(signals))
-    for name in signals.__all__:
-        assert len(re.findall(rf"\b{name}\b", text)) >= 2, name
+    for name in names:
+        times = 1 if name in NOT_IN_ALL else 2  # in the docstring, and as data
+        assert len(re.findall(rf"\b{name}\b", text)) >= times, name
         for argument in getattr(signals, name).providing_args:
             assert re.search(rf"\b{argument}\b", text), (name, argument)
 
 
-def test_any_framework_may_send_them(signals):
-    @signals.task_sent.connect(sender="mine")
-    def receiver(task_id, eta):
-        return task_id, eta
+def test_any_framework_may_send_them(run):
+    program = """
+        from fastsig.signals import task_sent
 
-    try:
-        assert signals.task_sent.send("mine", task_id=1, task="mine", eta=2) == [(receiver, (1, 2))]
-    finally:
-        signals.task_sent.disconnect(receiver, sender="mine")
+        @task_sent.connect(sender="mine")
+        def receiver(task_id, eta):
+            return task_id, eta
+
+        responses = task_sent.send("mine", task_id=1, task="mine", eta=2)
+        assert responses == [(receiver, (1, 2))]
+        assert task_sent.send("other", task_id=1, task="other", eta=2) == []
+    """
+    run(HIDE_CELERY + textwrap.dedent(program))
 
 
-@pytest.mark.not_refnanny
 def test_without_celery(environment):
     """Where Celery is not installed, importing the signals works, and does not look further."""
-    program = """
-import sys
-sys.modules["celery"] = None  # as if it were not installed
+    program = f"""{HIDE_CELERY}
 import fastsig.signals
 assert "kombu" not in sys.modules and "fastsig.celery" not in sys.modules
 assert "inspect" not in sys.modules
@@ -165,13 +228,14 @@ def test_contradicting_environment_variables(environment):
 
 
 def test_a_missing_core_is_an_error_if_it_is_required(environment):
-    program = "import sys; sys.modules['fastsig._core'] = None; import fastsig"
     environment = {**environment, "FASTSIG_NO_EXTENSIONS": "0"}
-    for required, status in (("1", 1), ("0", 0)):
-        done = subprocess.run(
-            [sys.executable, "-c", f"{program}; assert not fastsig.compiled"],
-            env={**environment, "FASTSIG_REQUIRE_EXTENSIONS": required},
-            check=False,
-            capture_output=True,
-        )
-        assert done.returncode == status
+    for missing in ("", ".send", ".table"):
+        hide = f"import sys; sys.modules['fastsig.engine._compiled{missing}'] = None"
+        for required, status in (("1", 1), ("0", 0)):
+            done = subprocess.run(
+                [sys.executable, "-c", f"{hide}; import fastsig; assert not fastsig.compiled"],
+                env={**environment, "FASTSIG_REQUIRE_EXTENSIONS": required},
+                check=False,
+                capture_output=True,
+            )
+            assert done.returncode == status, (missing, required)

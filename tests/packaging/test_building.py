@@ -83,11 +83,12 @@ compiler_is_told = pytest.mark.skipif(sys.platform == "win32", reason="CC means 
 def test_with_a_compiler(tree, tmp_path):
     _, name, files = build(tree, tmp_path)
     assert name.startswith(f"fastsig_signals-{version_of(tree)}-cp")
-    assert [file for file in files if file.endswith(sysconfig.get_config_var("EXT_SUFFIX"))]
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    assert {file for file in files if file.endswith((".so", ".pyd"))} == {
+        f"fastsig/engine/_compiled/{name}{suffix}" for name in ("send", "table")
+    }
     assert not [file for file in files if file.endswith((".c", ".h", ".pxd", ".pyx"))]
-    sources = [
-        path for path in (tree / "src").rglob("*") if path.suffix in (".py", ".pyi", ".typed")
-    ]
+    sources = [path for path in (tree / "src").rglob("*") if path.suffix in (".py", ".typed")]
     assert {path.relative_to(tree / "src").as_posix() for path in sources} <= set(files)
     folders = {file.partition("/")[0].partition("-")[0] for file in files}
     assert folders == {"fastsig", "fastsig_signals"}
@@ -119,17 +120,19 @@ def test_extensions_are_optimized(tree, tmp_path, build_of):
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="these headers know no Python without a GIL")
 def test_compiles_without_a_gil(tree, tmp_path):
     """Compile what is for a free-threaded Python only, against the headers of any."""
+    engine = tree / "src" / "fastsig" / "engine"
     sources = []
-    for path in (tree / "src").rglob("*.pyx"):
+    for path in (engine / "send.pyx", engine / "table.py"):
         sources.append(tmp_path / f"{path.stem}.c")
-        cython = [sys.executable, "-m", "cython", path, "-o", sources[-1]]
-        subprocess.run(cython, check=True, timeout=300)
+        module = f"fastsig.engine._compiled.{path.stem}"
+        options = ["-3", "-I", tree / "src", "--module-name", module, "-o", sources[-1]]
+        subprocess.run([sys.executable, "-m", "cython", *options, path], check=True, timeout=300)
     compiler = shlex.split(sysconfig.get_config_var("CC"))
-    include = f"-I{sysconfig.get_path('include')}"
+    include = f"-I{sysconfig.get_path('include')}", f"-I{engine}"
     errors = [f"-Werror={name}" for name in ("implicit-function-declaration", "int-conversion")]
     errors.append("-Werror=incompatible-pointer-types")
     done = subprocess.run(
-        [*compiler, "-fsyntax-only", *errors, "-DPy_GIL_DISABLED=1", include, *sources],
+        [*compiler, "-fsyntax-only", *errors, "-DPy_GIL_DISABLED=1", *include, *sources],
         check=False,
         capture_output=True,
         text=True,
@@ -175,15 +178,16 @@ def test_senseless_environment(tree, tmp_path, environment, message):
 
 def test_source_distribution(tree, tmp_path):
     (tree / "tests" / "_notes.py").touch()
-    (tree / "src" / "fastsig" / "_leftover.c").touch()
+    (tree / "src" / "fastsig" / "engine" / "leftover.c").touch()
     path = build_sdist(tree, tmp_path)
     assert path.name == f"fastsig_signals-{version_of(tree)}.tar.gz"
     with tarfile.open(path) as archive:
         files = {each.name.partition("/")[2] for each in archive}
     sources = [*(tree / "src").rglob("*.py*"), *tree.glob("tests/**/*.py")]
+    sources += [*(tree / "src").rglob("*.pxd"), *(tree / "src").rglob("*.h")]
     assert {path.relative_to(tree).as_posix() for path in sources} <= files
     assert {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "setup.py"} <= files
-    assert "src/fastsig/_leftover.c" not in files
+    assert not [file for file in files if file.endswith((".c", ".so", ".pyd"))]
 
 
 @pytest.mark.skipif(not (ROOT / "tools").exists(), reason="a source distribution has no tools")

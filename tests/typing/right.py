@@ -6,12 +6,15 @@ from typing import Any, Protocol
 from typing_extensions import assert_type
 
 import fastsig
-from fastsig import Signal, receiver
+from fastsig import Retry, Signal, muted, observe, receiver, recorded
+from fastsig.celery import queued
+from fastsig.protocol import SignalProtocol
 from fastsig.signals import task_prerun
+from fastsig.watching import Call, Observation, Recorded, Sent
 
 saved = Signal(providing_args=["pk"], use_caching=True, name="saved")
 assert_type(saved, Signal)
-assert_type(task_prerun, Signal)
+assert_type(task_prerun, SignalProtocol)
 assert_type(saved.name, str | None)
 assert_type(saved.providing_args, set[str])
 assert_type(saved.use_caching, bool)
@@ -106,3 +109,58 @@ class Mine(Signal):
 
 
 assert_type(Mine(name="mine"), Mine)
+
+
+@saved.connect(sender="article", on_error="raise", once=True)
+def guarded(sender: object, pk: int) -> str:
+    """Connect with the options that leave the type alone."""
+    return str(pk)
+
+
+@saved.connect(retry=Retry(attempts=5, delay=0.5, backoff=2, max_delay=30), on_error="raise")
+def tried(sender: object, pk: int) -> str:
+    """Connect what tries again."""
+    return str(pk)
+
+
+assert_type(guarded(None, pk=1), str)
+assert_type(tried(None, pk=1), str)
+Signal(on_error="collect")
+
+with saved.muted(), task_prerun.muted(sender="proj.add", receiver=plain):
+    pass
+with saved.recorded() as sent, recorded(saved, task_prerun, sender="proj.add") as others:
+    assert_type(sent, Recorded)
+    assert_type(others.one, Sent)
+    assert_type(others[0].responses, list[tuple[Any, Any]])
+    assert_type(len(sent), int)
+    pk: int = sent.one.pk
+with saved.connected(plain, sender="article", once=True), task_prerun.connected(plain):
+    pass
+
+
+@muted(saved, task_prerun, sender="proj.add")
+def quiet(number: int) -> str:
+    """Be muted."""
+    return str(number)
+
+
+@saved.muted()
+async def quiet_too(number: int) -> str:
+    """Be muted, as a coroutine."""
+    return str((await saved.asend("article", pk=number))[0][1])
+
+
+assert_type(quiet(1), str)
+
+
+def watch(call: Call) -> None:
+    """Watch a receiver."""
+    assert_type(call.seconds, float)
+    assert_type(call.error, BaseException | None)
+
+
+with observe(watch) as observation, observe(watch, signals=[saved, task_prerun]):
+    assert_type(observation, Observation)
+observation.stop()
+saved.connect(queued(object(), countdown=5))

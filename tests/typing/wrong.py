@@ -1,6 +1,6 @@
 """What type checkers must refuse: an error that is not found is an unused comment, an error too."""
 
-from fastsig import Signal, receiver
+from fastsig import Retry, Signal, muted, observe, receiver
 
 saved = Signal(name="saved")
 
@@ -44,3 +44,9 @@ saved.use_caching = None  # type: ignore[assignment] # pyright: ignore[reportAtt
 on_connected: int = saved.connect(on_saved)  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
 saved.connect(on_saved)(pk=7)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 saved.connect(on_saved, retry=True)(pk=7)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+Signal(on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+saved.connect(on_saved, on_error="log")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+saved.connect(on_saved, once="yes")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+Retry(attempts=2.5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+muted(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+observe(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
