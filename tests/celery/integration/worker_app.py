@@ -19,6 +19,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.process import current_process
 from celery import Celery
 from celery.backends.base import DisabledBackend
+from celery.utils.dispatch import Signal
 from click import Option
 
 import fastsig
@@ -55,7 +56,8 @@ def record(signal, sender, handler, arguments):
         "signal": signal.name,
         "handler": handler,
         "core": "compiled" if fastsig.compiled else "pure",
-        "celerys": isinstance(signal, fastsig.Signal)
+        "adopted": type(signal) is Signal
+        and "_fastsig" in vars(signal)
         and getattr(celery.signals, signal.name, signal) is signal,
         "pid": os.getpid(),
         "parent": os.getppid(),
@@ -94,7 +96,7 @@ def on_setup_logging(signal, sender, loglevel, **kwargs):
     logging.basicConfig(level=loglevel, format="TAKEN OVER %(message)s")
 
 
-for _name in signals.__all__:
+for _name in [name for name, value in vars(celery.signals).items() if isinstance(value, Signal)]:
     if _name != "setup_logging":
         getattr(signals, _name).connect(on_any)
     elif "WORKER_LOGGING" in os.environ:
