@@ -27,7 +27,7 @@ $(VENV)/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet nox \
-		--group test --group integration --group peers
+		--group test --group integration --group peers --group recipes
 	FASTSIG_NO_EXTENSIONS= FASTSIG_REQUIRE_EXTENSIONS=1 \
 		$(BIN)/python -m pip install --quiet --editable '.[celery]'
 	touch $@

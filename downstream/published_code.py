@@ -96,8 +96,8 @@ def signals_in_use():
     theirs = sys.modules["celery.signals"]
     for name in theirs.__all__:
         signal = getattr(theirs, name)
-        if signal is not getattr(ours, name) or not isinstance(signal, fastsig.Signal):
-            return f"{name} is not fastsig's"
+        if signal is not getattr(ours, name) or "_fastsig" not in vars(signal):
+            return f"{name} is not adopted"
     return "compiled" if fastsig.compiled else "pure"
 
 

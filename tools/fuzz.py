@@ -1,8 +1,8 @@
-"""Fuzz the compiled core: programs made of bytes, with the pure core as the oracle.
+"""Fuzz the compiled engine: programs made of bytes, with the engine in plain Python as the oracle.
 
-``python tools/fuzz.py [seconds] [folder of inputs]``.  With atheris, and a core that is built for
-it (`nox -s fuzz`), what the inputs reach in the compiled core leads to the next ones; without it,
-they are random.
+``python tools/fuzz.py [seconds] [folder of inputs]``.  With atheris, and an engine that is built
+for it (`nox -s fuzz`), what the inputs reach in the compiled engine leads to the next ones; without
+it, they are random.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import sys
 import time
 import weakref
 
-CORES = "_core", "_pure"
+ENGINES = "_compiled.send", "send_py"
 NAMES = ["a", "b", "c", "signal", "sender", "self", "class", "naïve", *(f"n{i}" for i in range(20))]
 
 
@@ -149,25 +149,23 @@ class Receiver:
 class World:
     """One signal and a program for it; the program is read as it runs, also by receivers."""
 
-    def __init__(self, core, data):
+    def __init__(self, engine, data):
         self.data, self.at, self.depth, self.acts = data, 0, 0, 0
-        base = type("Signal", (core.Dispatcher,), dict(SIGNAL))
-        self.signal = base()
-        self.other = base()
+        self.signal = type("Signal", (engine.RobustEngine,), dict(SIGNAL))()
+        self.aside = self.signal.receivers
         self.senders = [None, "task", b"task", Named("task"), 10**20, LIAR]
         self.senders += [Sender(), Sender(), Proxy("task"), Sender().__init__]
         self.senders += [Proxy(self.senders[6]), Acting(self), ActingName(self)]
         self.receivers = []
         self.log = []
-        # What happens then depends on how often a core compares, or purges.
+        # What happens then depends on how often an engine compares, or purges.
         self.compared = False
 
     def untold(self, reference):
         self.compared = True  # a signal is not told of this death, and may purge it sooner or later
 
-    def freeze_the_table(self):
-        self.signal.receivers = tuple(self.signal.receivers)
-        self.compared = True  # nothing that dies is purged from it
+    def put_aside(self):
+        self.aside, self.signal.receivers = self.signal.receivers, self.signal.receivers[:2]
 
     def byte(self):
         self.at += 1
@@ -197,10 +195,10 @@ class World:
             if self.depth > 1 and self.byte() & 1:
                 raise
             outcome = "failure"
-        except (TypeError, AttributeError):  # what a table that is no list cannot do
+        except (TypeError, AttributeError):  # the table was deleted, or an entry is malformed
             outcome = "refused"
             with contextlib.suppress(Failure, TypeError):
-                self.signal.has_listeners()  # purges, as one core may have before it refused
+                self.signal.has_listeners()  # purges, as one engine may have before it refused
         except (ValueError, IndexError) as error:
             outcome = type(error).__name__
         finally:
@@ -310,10 +308,14 @@ def change_table(world):
         table.clear,
         lambda: table.__setitem__(slice(0, 1), [entry]),
         lambda: table.extend(list(table)[:2]),
+        lambda: table.remove(entry),
+        lambda: table.sort(key=lambda entry: world.act() or len(entry)),
+        lambda: table.extend([entry, entry[:1]]),
         lambda: setattr(world.signal, "receivers", list(table)),
-        lambda: setattr(world.signal, "receivers", world.other.receivers),
         lambda: setattr(world.signal, "receivers", []),
-        lambda: world.freeze_the_table(),
+        lambda: setattr(world.signal, "receivers", tuple(table)),
+        world.put_aside,
+        lambda: setattr(world.signal, "receivers", world.aside),
         lambda: delattr(world.signal, "receivers"),
     ]
     changes[change // 4 % len(changes)]()
@@ -330,8 +332,8 @@ OPERATIONS += [collect, change_table]  # 255, which libFuzzer likes, is the last
 
 def one(data):
     logs = []
-    for core in MODULES:
-        world = World(core, data)
+    for engine in MODULES:
+        world = World(engine, data)
         logs.append(world.run())
         if world.compared:
             return
@@ -373,15 +375,10 @@ def main(seconds="60", folder=None):
 
 
 import fastsig  # noqa: E402
-from fastsig._shared import key  # noqa: E402
+from fastsig.engine import make_key as key  # noqa: E402
 
-MODULES = [importlib.import_module(f"fastsig.{core}") for core in CORES]
-SIGNAL = {
-    name: thing
-    for name, thing in vars(fastsig.Signal).items()
-    if callable(thing) and name not in ("send", "send_robust", "__init__", "__new__")
-}
-SIGNAL["_logger_name"] = "fastsig"
+MODULES = [importlib.import_module(f"fastsig.engine.{engine}") for engine in ENGINES]
+SIGNAL = {name: thing for name, thing in vars(fastsig.Signal).items() if callable(thing)}
 
 if __name__ == "__main__":
     logging.getLogger("fastsig").disabled = True

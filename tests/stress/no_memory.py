@@ -180,9 +180,24 @@ def send(place=0, after=lambda case: None, **named):
     return prepare
 
 
+def outside(case):
+    return (key(case.partial), key(None)), case.partial
+
+
+def take_a_table_back(case):
+    table = case.signal.receivers
+    case.signal.receivers = table[:2]
+    return partial(setattr, case.signal, "receivers", table)
+
+
 # Those that call no function written in Python.  CPython itself (3.10 to 3.12) never lets go of the
 # arguments of a call for which it has no memory, so of the others it cannot be told who leaks.
-NO_PYTHON = ("disconnect", "disconnect_from_sender", "send_planned", "send_20_names_planned")
+NO_PYTHON = [
+    *("disconnect", "disconnect_from_sender", "send_planned", "send_20_names_planned"),
+    *("append", "insert", "remove"),
+]
+if sys.version_info >= (3, 13):  # before, nor of a list that it has no memory to copy (list_extend)
+    NO_PYTHON += ["change_a_slice", "assign", "take_a_table_back"]
 
 # Each prepares a case, and returns what is then to be called.
 OPERATIONS = {
@@ -194,14 +209,14 @@ OPERATIONS = {
         lambda case: case.receivers[0], after=lambda case: case.send(times=2)
     ),
     "connect_after_a_death": connect(lambda case: case.receivers[0], after=lose_a_receiver),
-    "connect_in_a_plain_list": connect(lambda case: case.receivers[0], after=replace_the_table),
+    "connect_in_a_new_table": connect(lambda case: case.receivers[0], after=replace_the_table),
     "disconnect": disconnect(lambda case: case.function),
     "disconnect_from_sender": disconnect(
         lambda case: case.receivers[2],
         lambda case: case.senders[2],
         after=lambda case: case.send(times=2),
     ),
-    "disconnect_in_a_plain_list": disconnect(lambda case: case.function, after=replace_the_table),
+    "disconnect_in_a_new_table": disconnect(lambda case: case.function, after=replace_the_table),
     "send": send(),
     "send_one_name": send(value=1),
     "send_to_one_sender": send(2, value=1, task_id=2),
@@ -221,6 +236,17 @@ OPERATIONS = {
         value=1, after=lambda case: (case.send(times=2), case.signal.receivers.reverse())
     ),
     "has_listeners": lambda case: partial(case.signal.has_listeners, case.senders[2]),
+    "append": lambda case: partial(case.signal.receivers.append, outside(case)),
+    "insert": lambda case: partial(case.signal.receivers.insert, 0, outside(case)),
+    "remove": lambda case: partial(case.signal.receivers.remove, case.signal.receivers[1]),
+    "sort": lambda case: partial(
+        case.signal.receivers.sort, key=lambda entry: isinstance(entry[0][1], int)
+    ),
+    "change_a_slice": lambda case: partial(
+        case.signal.receivers.__setitem__, slice(1, 4, 2), [outside(case), case.signal.receivers[1]]
+    ),
+    "assign": lambda case: partial(setattr, case.signal, "receivers", [outside(case)]),
+    "take_a_table_back": take_a_table_back,
 }
 
 
@@ -324,6 +350,6 @@ def main(name):
 
 if __name__ == "__main__":
     from fastsig import Signal, compiled
-    from fastsig._shared import key
+    from fastsig.engine import make_key as key
 
     main(*sys.argv[1:])

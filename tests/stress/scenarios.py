@@ -36,6 +36,18 @@ class Sender:
     pass
 
 
+class Task:
+    """As much of a task of Celery's as fastsig knows one by."""
+
+    __trace__ = None
+
+    def __init__(self, name):
+        self.name = name
+
+    def apply_async(self):
+        pass
+
+
 PACKAGE = str(Path("fastsig", "_"))[:-1]
 STABLE = [functools.partial(lambda n, **kwargs: n, n) for n in range(5)]
 
@@ -50,8 +62,7 @@ def stable(signal, sender=None, named=None):
 
 def hand_over(frame, event, argument):
     """Trace the package: at some of its lines, let another thread go on."""
-    path = frame.f_code.co_filename
-    if PACKAGE not in path and path != "<fastsig>":
+    if PACKAGE not in frame.f_code.co_filename:
         return None
     if event == "line" and not random.randrange(8):
         time.sleep(0)
@@ -165,6 +176,52 @@ def threads_die(seconds):
         assert "listener" not in stable(signal, Sender())
 
     together(seconds, live, live, die, misfire)
+    things.clear()
+    settled(signal)
+
+
+def threads_mean(seconds):
+    """Senders are reached by their names and classes, and die in other threads."""
+    signal = connected()
+    numbers, things = itertools.count(), []
+
+    def live():
+        name, listener = f"task {next(numbers)}", Listener()
+        task = Task(name)
+        signal.connect(listener.method, sender=name)
+        counted["connections"] += 1
+        for sender in (task, name, task, Task(name)):
+            assert stable(signal, sender).count("listener") == 1, sender
+        assert signal.disconnect(listener.method, sender=name)
+        assert stable(signal, task).count("listener") == 0
+        things.append(task)
+
+    def live_by_task():
+        name, listener = f"task {next(numbers)}", Listener()
+        task = Task(name)
+        signal.connect(listener.method, senders=[task, name])
+        for sender in (name, task, name):
+            assert stable(signal, sender).count("listener") == 1, sender
+        assert signal.disconnect(listener.method, senders=[name, task])
+        things.append(task)
+
+    def live_by_class():
+        kind, listener = type("Kind", (Sender,), {}), Listener()
+        signal.connect(listener, sender=kind, subclasses=True)
+        sender = type("Later", (kind,), {})()
+        for _ in range(3):
+            assert stable(signal, sender).count("listener") == 1
+        assert "listener" not in stable(signal, Sender())
+        del things[:-20]
+        if next(numbers) % 2:  # or else it is disconnected by the death of the class
+            assert signal.disconnect(listener, sender=kind, subclasses=True)
+
+    def misfire():
+        """Senders that nobody means, with ids of those that died."""
+        for sender in (Sender(), Task("nobody"), "nobody", object(), 7.5, Task(None)):
+            assert "listener" not in stable(signal, sender)
+
+    together(seconds, live, live_by_task, live_by_class, misfire)
     things.clear()
     settled(signal)
 

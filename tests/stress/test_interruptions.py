@@ -44,6 +44,13 @@ def responses(pairs):
     return [response for _, response in pairs]
 
 
+def remove(it):
+    try:
+        return it.signal.receivers.remove(it.first)
+    except ValueError:
+        return "not there"
+
+
 OPERATIONS = {
     "connect": lambda it: it.signal.connect(it.receivers[5]) is it.receivers[5],
     "connect again": lambda it: it.signal.connect(it.receivers[0]) is it.receivers[0],
@@ -54,13 +61,20 @@ OPERATIONS = {
     "disconnect by uid": lambda it: it.signal.disconnect(dispatch_uid="uid"),
     "send": lambda it: responses(it.signal.send(None, a=1)),
     "send to a str": lambda it: responses(it.signal.send("s")),
+    "send to another": lambda it: responses(it.signal.send(it.other)),
+    "connect for a class": lambda it: bool(
+        it.signal.connect(it.receivers[5], sender=Sender, subclasses=True)
+    ),
     "has_listeners": lambda it: it.signal.has_listeners("s"),
     "receiver dies": lambda it: it.receivers.__setitem__(4, None),
     "sender dies": lambda it: setattr(it, "sender", None),
     "append": lambda it: it.signal.receivers.append(entry(outside)),
     "clear": lambda it: it.signal.receivers.clear(),
     "reverse": lambda it: it.signal.receivers.reverse(),
+    "remove": remove,
+    "sort": lambda it: it.signal.receivers.sort(key=lambda entry: entry[0][1] == "s"),
     "assign": lambda it: setattr(it.signal, "receivers", [entry(outside)]),
+    "take back": lambda it: setattr(it.signal, "receivers", it.former),
 }
 # What may come in between only: nobody says that they are done at once.
 CHANGES = {
@@ -79,7 +93,7 @@ STATES = ["fresh", "sent", "dead", "assigned"]
 def world(Signal, state):
     """Return a signal with connections of every kind, in a state to be interrupted in."""
     signal = Signal()
-    it = SimpleNamespace(signal=signal, sender=Sender(), other=Sender())
+    it = SimpleNamespace(signal=signal, sender=Sender(), other=Sender(), former=signal.receivers)
     it.receivers = [make_method(n) if n in (0, 3) else make(n) for n in range(6)]
     if state == "assigned":
         signal.receivers = []
@@ -88,6 +102,7 @@ def world(Signal, state):
     signal.connect(make(2), weak=False, dispatch_uid="uid")
     signal.connect(it.receivers[3], sender=it.sender)
     signal.connect(it.receivers[4])
+    it.first = signal.receivers[0]
     if state != "fresh":
         for sender in (None, "s", it.sender):
             signal.send(sender, a=1)
@@ -138,8 +153,7 @@ class Interruption:
             self.action()
 
     def trace(self, frame, event, argument):
-        path = frame.f_code.co_filename
-        if PACKAGE not in path and path != "<fastsig>":
+        if PACKAGE not in frame.f_code.co_filename:
             return None
         if event == "line":
             self.at_point()

@@ -365,23 +365,39 @@ class World:
         sender_key = ["task", id(None)][place % 2]
         entry = ((f"key {place}", sender_key), outsider)
         place %= len(table) or 1
-        if change == 0:
-            table.append(entry)
-        elif change == 1 and table:
-            table.pop(place)
-        elif change == 2:
-            table.reverse()
-        elif change == 3 and options % 4 == 0:
-            table.clear()
-        elif change == 4 and table:
-            table[place] = entry
-        elif change == 5 and options % 4 == 0:
-            signal.receivers = []
-        elif change == 6:
-            signal.receivers = table[:]
-        elif change == 7 and len(table) < 12:
-            table[place:place] = [*table[-1:], entry]
+
+        def put_aside():
+            signal.receivers = [entry]
+            self.record.append(signal.has_listeners())
+            signal.receivers = table
+            assert signal.receivers is table
+
+        seldom, small, some = options % 4 == 0, len(table) < 12, len(table) > 0
+        changes = [
+            (True, lambda: table.append(entry)),
+            (some, lambda: table.pop(place)),
+            (True, table.reverse),
+            (seldom, table.clear),
+            (some, lambda: table.__setitem__(place, entry)),
+            (seldom, lambda: setattr(signal, "receivers", [])),
+            (True, lambda: setattr(signal, "receivers", table[:])),
+            (small, lambda: table.__setitem__(slice(place, place), [*table[-1:], entry])),
+            (True, lambda: table.insert(-place, entry)),
+            (small, lambda: table.__iadd__([entry, *table[:1]])),
+            (some, lambda: table.remove(table[place])),
+            (True, lambda: self.spoil(lambda: table.extend([entry, entry[:1]]))),
+            (True, lambda: self.spoil(lambda: setattr(signal, "receivers", (entry,)))),
+            (True, put_aside),
+            (True, lambda: table.sort(key=lambda entry: str(tag_in(entry)))),
+        ]
+        may, make = changes[change]
+        if may:
+            make()
         self.settle()
+
+    def spoil(self, change):
+        """Make a change that is refused."""
+        self.attempt(change)
 
     def tables(self):
         """Return the live connections, in terms of this world."""
@@ -415,6 +431,7 @@ class Oracle(World):
     * Unhashable senders always work.
     * An unhashable `dispatch_uid` is refused: Celery compares it.
     * What is not callable is a `TypeError`: with Celery an `AssertionError`.
+    * A table is a list of connections: what is no list, or malformed, is refused.
     """
 
     gated = True
@@ -501,6 +518,9 @@ class Oracle(World):
         if type(uid) is list:
             raise TypeError
         return connect()
+
+    def spoil(self, change):
+        self.record.append(TypeError)
 
     def refused(self, error):
         return TypeError

@@ -16,6 +16,7 @@ SCENARIOS = [
     "threads_change",
     "threads_share",
     "threads_die",
+    "threads_mean",
     "threads_edit",
     "threads_assign",
     "threads_cross",
