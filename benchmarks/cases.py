@@ -26,9 +26,9 @@ import costs
 from costs import Action, Prepare
 from receivers import NAMED, TRIMMED, alike, receivers
 
-from fastsig import _bench as bench
-from fastsig import _measure as measure
-from fastsig._bench import KEYWORDS, OTHERS, SENT, Task, connected
+from fastsig.command import bench, measure
+from fastsig.command.bench import KEYWORDS, OTHERS, SENT, Task, connected
+from fastsig.engine.plans import reads_kwargs
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".cache" / "benchmarks"
@@ -41,13 +41,13 @@ MAPPING = "**mapping"
 
 
 class Contender:
-    """What the cases have to know of a library, beside how it is used (`fastsig._bench`)."""
+    """What the cases have to know of a library, beside how it is used (`fastsig.command.bench`)."""
 
     refuses: frozenset[str] = frozenset({TRIMMED})
     """The shapes of receiver that it cannot call."""
     flexible = True
     """Whether there are several ways to write the call that sends."""
-    senders: tuple[type, ...] = (Task, str)
+    senders: tuple[type, ...] = (Task, type, str)
     """The types of sender that one can connect to."""
     weak = True
     """Whether receivers die that nothing else refers to."""
@@ -145,6 +145,7 @@ def floor() -> ModuleType:
 
 PURE = Fastsig("fastsig, pure Python", compiled=False)
 FASTSIG = Fastsig("fastsig", compiled=True)  # the last, so that `import fastsig` finds this one
+OURS = [FASTSIG, PURE]
 LOOP = Loop()
 FLOOR = Floor("floor")
 EMPTY = Empty("floor")
@@ -157,6 +158,13 @@ def yardsticks(count: int) -> list[Contender]:
 
 # Sending
 
+HELD, LOCAL, IMPORTED = "send held", "local name", "imported name"
+"""How a call site has a signal: its `send`, looked up before, as Celery does it; the signal as a
+local variable; or the signal as a name that its module imports, which is the usual way.  CPython
+compiles ``imported.send(...)`` to other instructions."""
+
+VARKEYWORDS = 0x08
+
 
 class Case(NamedTuple):
     """A statement to measure, what it needs, and the receivers that it is to call."""
@@ -165,25 +173,51 @@ class Case(NamedTuple):
     names: dict[str, Any]
     reached: list[Any]
     times: int = 1
+    imported: tuple[str, ...] = ()
+    """Names that the module of the call site imports."""
 
     def call(self) -> Callable[[], Any]:
         """Return a function that does it once; it was tried."""
-        call = measure.function(self.statement, self.names)
+        call = measure.function(self.statement, self.names, self.imported)
         measure.verify(call, self.reached, self.times)
         return call
 
     def run(self) -> measure.Run:
         """Return a run of it, where it stands inline; it was tried."""
-        run = measure.run(self.statement, self.names)
+        run = measure.run(self.statement, self.names, imported=self.imported)
         measure.verify(lambda: run(1), self.reached, self.times)
         return run
 
 
-def sending(contender: Contender, shape: str, count: int, arguments: str = KEYWORDS) -> Case:
-    """Return the case of a send to so many receivers of a shape."""
-    reached = receivers(shape, count)
+def sending(
+    contender: Contender,
+    shape: str,
+    count: int,
+    arguments: str = KEYWORDS,
+    reads: bool = False,
+    site: str = HELD,
+) -> Case:
+    """Return the case of a send to so many receivers of a shape.
+
+    Arguments:
+        contender: Who sends.
+        shape: The shape of the receivers.
+        count: How many there are.
+        arguments: How the call site writes the arguments.
+        reads: Whether the receivers read their ``**kw``.
+        site: How the call site has the signal: `HELD`, `LOCAL` or `IMPORTED`.
+    """
+    reached = receivers(shape, count, reads)
+    check_kind(reached, reads)
     statement = contender.call(arguments, shape)
-    return _case(contender, lambda: connected(contender, reached), statement, reached)
+    return _case(contender, lambda: connected(contender, reached), statement, reached, site)
+
+
+def check_kind(receivers: list[Any], reads: bool) -> None:
+    """Check that fastsig takes receivers for what they are meant to be on this Python."""
+    for each in receivers:
+        code = measure.code_of(each)
+        assert not code.co_flags & VARKEYWORDS or reads_kwargs(code) is reads, each
 
 
 SITES = 5
@@ -199,17 +233,22 @@ def from_sites(case: Case) -> Case:
     return Case("\n".join(f"{site}()" for site in sites), sites, case.reached, SITES)
 
 
-def sending_to_one(contender: Contender, count: int, kind: type, known: bool = True) -> Case:
+def sending_to_one(
+    contender: Contender, count: int, kind: type, known: bool = True, site: str = HELD
+) -> Case:
     """Return the case of a send by one of the senders that receivers are connected to.
 
     Arguments:
         contender: Who sends.
         count: How many senders there are, each with a receiver of its own.
-        kind: `Task` for an object, or str, which is then sent as another str of that value.
-        known: Whether the sender is one of them; otherwise it reaches no receiver.
+        kind: `Task` for an object, `type` for a class, or str, which is then sent as another str
+            of that value.
+        known: Whether the sender is one of them; otherwise it reaches no receiver, a miss.
+        site: How the call site has the signal: `HELD`, `LOCAL` or `IMPORTED`.
     """
     everyone = receivers(NAMED, count)
-    senders = [f"tasks.number_{i}" if kind is str else Task() for i in range(count + 1)]
+    make = {str: "tasks.number_{}".format, type: new_class, Task: lambda i: Task()}[kind]
+    senders = [make(i) for i in range(count + 1)]
     place = count // 2 if known else count
 
     def signal() -> Any:
@@ -224,9 +263,15 @@ def sending_to_one(contender: Contender, count: int, kind: type, known: bool = T
         signal,
         contender.call(KEYWORDS, NAMED),
         everyone[place : place + 1],
-        sender=f"tasks.number_{place}" if kind is str else senders[place],
+        site,
+        sender=make(place) if kind is str else senders[place],
         senders=senders,
     )
+
+
+def new_class(i: int) -> type:
+    """Return a class, as the models are that send Django's signals."""
+    return type(f"Model{i}", (), {})
 
 
 def _case(
@@ -234,6 +279,7 @@ def _case(
     signal: Callable[[], Any],
     statement: str,
     reached: list[Any],
+    site: str,
     **names: Any,
 ) -> Case:
     names = {**SENT, "mapping": SENT, **names}
@@ -241,7 +287,14 @@ def _case(
         # With a signal of its own: the one that is measured is sent from one call site.
         trial = measure.function(f"return {statement}", {**names, **contender.names(signal())})
         assert len(trial()) == len(reached)
-    return Case(statement, {**names, **contender.names(signal())}, reached)
+    names |= contender.names(signal())
+    if site != HELD:
+        statement = f"signal.{statement}"
+        names["signal"] = names.pop("send").__self__
+        get_owner = getattr(names["signal"], "get_owner", None)
+        if get_owner is not None:  # it is the engine of a host's signal
+            names["signal"] = get_owner()
+    return Case(statement, names, reached, imported=("signal",) if site == IMPORTED else ())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ NOTES = {
     "psygnal emit_fast": "psygnal emit_fast *",
     "pyee": "pyee *",
 }
-TITLE = "Microseconds per send, receivers with named parameters"
+TITLE = "Microseconds per send, receivers that do not read their **kwargs"
 FOOTNOTE = (
     "* gives no results; psygnal passes by position"
     f" · {platform.python_implementation()} {platform.python_version()}"

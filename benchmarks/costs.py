@@ -1,4 +1,4 @@
-"""What connecting and the like cost, in time and memory; `fastsig._measure` measures sends."""
+"""What connecting and the like cost, in time and memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from time import process_time_ns
 
-from fastsig._measure import Run
+from fastsig.command.measure import Run
 
 Action = Callable[[], object]
 Prepare = Callable[[], Action]

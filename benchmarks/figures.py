@@ -16,18 +16,30 @@ from pathlib import Path
 from typing import Any
 
 import cases
-from cases import FASTSIG, KEYWORDS, LOOP, MAPPING, POSITIONAL, PURE, Contender, Task
+import states
+from cases import (
+    FASTSIG,
+    IMPORTED,
+    KEYWORDS,
+    LOCAL,
+    LOOP,
+    MAPPING,
+    OURS,
+    POSITIONAL,
+    PURE,
+    Contender,
+    Task,
+)
 from costs import Prepare, prepared_run
 from peers import CELERY, LIBRARIES
 from receivers import NAMED, RAISES, SHAPES, TRIMMED, alike
 from worker import DISPATCHERS, WORK, worker
 
-from fastsig._bench import COUNTS
-from fastsig._measure import combined, races
+from fastsig.command.bench import COUNTS
+from fastsig.command.measure import combined, races
 
 Row = dict[str, Any]
 
-OURS = [FASTSIG, PURE]
 RIVALS = [FASTSIG, PURE, CELERY]
 
 CONNECTIONS = (100, 1_000, 10_000, 100_000)
@@ -42,6 +54,7 @@ def everything(quick: bool, say: Callable[[str], object]) -> dict[str, list[Row]
     parts: dict[str, Callable[[float], list[Row]]] = {
         "memory": memories,  # while Celery's registry of finalizers is still small
         "send": sends,
+        "states": lambda patience: states.measured(patience, 1 if quick else 3),
         "ways to call": ways_to_call,
         "senders": senders,
         "raising": raising,
@@ -59,17 +72,18 @@ def everything(quick: bool, say: Callable[[str], object]) -> dict[str, list[Row]
 
 
 def sends(patience: float) -> list[Row]:
-    """Sending: the shapes of receiver, and how many there are."""
+    """Sending: the shapes of receiver, of both kinds, and how many there are."""
     rows = []
     for shape in [*SHAPES, TRIMMED]:
-        for count in COUNTS if shape == NAMED else COUNTS[1:]:
-            rivals = LIBRARIES if shape in (NAMED, TRIMMED) else RIVALS
-            runs = {
-                each.name: cases.sending(each, shape, count).run()
-                for each in [*cases.yardsticks(count), *rivals]
-                if shape not in each.refuses
-            }
-            rows.append({"shape": shape, "count": count, "runs": runs})
+        for reads in (False, True) if shape != TRIMMED else (False,):
+            for count in COUNTS if shape == NAMED and not reads else COUNTS[1:]:
+                rivals = LIBRARIES if shape in (NAMED, TRIMMED) else RIVALS
+                runs = {
+                    each.name: cases.sending(each, shape, count, reads=reads).run()
+                    for each in [*cases.yardsticks(count), *rivals]
+                    if shape not in each.refuses
+                }
+                rows.append({"shape": shape, "reads": reads, "count": count, "runs": runs})
     return _raced(rows, patience)
 
 
@@ -93,14 +107,19 @@ def ways_to_call(patience: float) -> list[Row]:
         }
         way = "from five call sites"
         rows.append({"way": way, "count": count, "runs": runs, "goes": cases.SITES})
+        for site in (LOCAL, IMPORTED):
+            runs = {
+                each.name: cases.sending(each, NAMED, count, site=site).run() for each in RIVALS
+            }
+            rows.append({"way": f"signal.send(...), {site}", "count": count, "runs": runs})
     return _raced(rows, patience)
 
 
 def senders(patience: float) -> list[Row]:
     """Sending by one of many senders, and by one without a receiver of its own."""
     rows = []
-    for count in (1, 100, 10_000):
-        for kind in (Task, str):
+    for count in (1, 2, 100, 10_000):
+        for kind in (type, Task, str):
             for known in (True, False):
                 runs = {
                     each.name: cases.sending_to_one(each, count, kind, known).run()
@@ -108,6 +127,8 @@ def senders(patience: float) -> list[Row]:
                     if count <= each.most
                 }
                 runs[BASE] = cases.sending(FASTSIG, NAMED, 1).run()
+                for each in OURS:
+                    runs[f"{each.name}, nobody"] = cases.sending(each, NAMED, 0).run()
                 about = {"count": count, "kind": kind.__name__.lower(), "known": known}
                 rows.append({**about, "runs": runs})
     return _raced(rows, patience)
@@ -205,19 +226,25 @@ def _imported(compiled: bool) -> dict[str, int]:
 
 
 def end_to_end(patience: float) -> list[Row]:
-    """Celery running a task, and publishing one, through its own signals and through fastsig."""
-    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    """Celery running a task, and publishing one, through its own signals and through fastsig.
+
+    Once more with Django set up, whose fixup in Celery has receivers of its own.
+    """
+    found: dict[tuple[str, bool, int], list[dict[str, float]]] = {}
     for _ in range(1 if patience < 1 else 3):  # where things lie in memory makes a difference
-        for count in (0, 1, 5):
+        for count, django in ((0, False), (1, False), (5, False), (0, True), (5, True)):
             with ExitStack() as stack:
-                workers = {name: stack.enter_context(worker(name, count)) for name in DISPATCHERS}
-                pairs = [{name: workers[name][what] for name in workers} for what in WORK]
+                workers = {
+                    name: stack.enter_context(worker(name, count, django)) for name in DISPATCHERS
+                }
+                works = WORK[:1] if django else WORK
+                pairs = [{name: workers[name][what] for name in workers} for what in works]
                 times = races(pairs, 2 * patience, a_slice=5_000_000)
-            for what, ns in zip(WORK, times, strict=True):
-                found.setdefault((what, count), []).append(ns)
+            for what, ns in zip(works, times, strict=True):
+                found.setdefault((what, django, count), []).append(ns)
     return [
-        {"what": what, "count": count, "ns": combined(times)}
-        for (what, count), times in sorted(found.items())
+        {"what": what, "django": django, "count": count, "ns": combined(times)}
+        for (what, django, count), times in sorted(found.items())
     ]
 
 

@@ -1,4 +1,4 @@
-"""The other signal libraries: what they can do; how they are used is in `fastsig._bench`."""
+"""The other signal libraries: what they can do; how they are used is in `fastsig.command.bench`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Celery(Contender, bench.Celery):
 
 
 class Django(Contender, bench.Django):
-    senders = (Task,)  # it knows a str by its id, so it is not always found again
+    senders = (Task, type)  # it knows a str by its id, so it is not always found again
 
     def names(self, signal: Any) -> dict[str, Any]:
         return {**super().names(signal), "send_robust": signal.send_robust}
@@ -34,7 +34,7 @@ class Blinker(Contender, bench.Blinker):
 class PyDispatcher(Contender, bench.PyDispatcher):
     refuses = frozenset({RAISES})
     flexible = False
-    senders = (Task,)
+    senders = (Task, type)
 
     def disconnect(self, signal: Any) -> Callable[..., Any]:
         return partial(self.dispatcher.disconnect, signal=signal)
@@ -58,6 +58,30 @@ class Pyee(Contender, bench.Pyee):
         return partial(signal.remove_listener, self.event)
 
 
+class DustRiven(Contender, bench.DustRiven):
+    refuses = frozenset({TRIMMED, RAISES})
+    weak = False
+    senders = ()
+
+    def connect(self, signal: Any) -> Callable[..., Any]:
+        return partial(_remember, signal)
+
+    def disconnect(self, signal: Any) -> Callable[..., Any]:
+        return partial(_forget, signal)
+
+
+numbers: dict[Any, Any] = {}
+"""What dust-riven wants to be told to disconnect a receiver."""
+
+
+def _remember(signal: Any, receiver: Any) -> None:
+    numbers[receiver] = signal.connect(receiver)
+
+
+def _forget(signal: Any, receiver: Any) -> None:
+    signal.disconnect(numbers[receiver])
+
+
 CELERY = Celery()
 
 PEERS = [
@@ -69,6 +93,7 @@ PEERS = [
     Psygnal("psygnal emit"),
     Psygnal("psygnal emit_fast", "emit_fast"),
     Pyee(),
+    DustRiven(),
 ]
 
 LIBRARIES = [FASTSIG, PURE, *PEERS]

@@ -23,7 +23,9 @@ from peers import CELERY
 from receivers import NAMED
 from targets import Target, judged, ratio
 
-PACKAGES = ("celery", "django", "blinker", "pydispatcher", "psygnal", "pyee")
+KINDS = {False: "do not read their **kw", True: "read it"}
+CELERY_KEYS = ("what", "django", "count")
+PACKAGES = ("celery", "django", "blinker", "pydispatcher", "psygnal", "pyee", "dust-riven")
 
 
 def main() -> None:
@@ -48,8 +50,10 @@ def main() -> None:
     }
 
     show_ratios(measured["send"])
-    named = [row for row in measured["send"] if row["shape"] == NAMED]
-    show("ns per send to n receivers, named parameters", named, "count")
+    for reads, kind in KINDS.items():
+        named = [row for row in measured["send"] if row["shape"] == NAMED and row["reads"] is reads]
+        show(f"ns per send to n receivers, named parameters, that {kind}", named, "count")
+    show_states(measured["states"])
     show("ns per send, called in several ways", measured["ways to call"], "way", "count")
     show("ns per send by one of several senders", measured["senders"], "count", "kind", "known")
     show("ns per send to a receiver that raises", measured["raising"])
@@ -58,12 +62,13 @@ def main() -> None:
     show("ns for so many receivers to die, and the next send", measured["dying"], "count")
     show("bytes per connection", measured["memory"], unit="bytes")
     show("ns to import fastsig.signals, without Celery", measured["import"])
-    show("ns per Celery task, n receivers on each signal", measured["celery"], "what", "count")
+    show("ns per Celery task, n receivers on each signal", measured["celery"], *CELERY_KEYS)
     show_targets(targets)
 
     results = {**about, "targets": [target._asdict() for target in targets], "figures": measured}
     (options.output / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
-    chart.draw(named, options.output)
+    unread = [row for row in measured["send"] if row["shape"] == NAMED and not row["reads"]]
+    chart.draw(unread, options.output)
     print(f"\n{about['python']} on {about['platform']}, {about['seconds']} s: {options.output}")
 
 
@@ -71,11 +76,12 @@ def show_ratios(rows: list[Row]) -> None:
     """Print what a send costs in relation to the yardsticks and to Celery."""
     print("\nns per send, and how many times that of the loop, the floor, ... it is\n")
     print(
-        f"{'receivers':<18}{'n':>4}{'ns':>8}{'/ loop':>8}{'/ floor':>9}"
+        f"{'receivers':<18}{'read **kw':<10}{'n':>4}{'ns':>8}{'/ loop':>8}{'/ floor':>9}"
         f"{'Celery / fastsig':>19}{'pure / Celery':>16}"
     )
     for row in rows:
-        line = f"{row['shape']:<18}{row['count']:>4}{row['ns'][FASTSIG.name]:>8.0f}"
+        line = f"{row['shape']:<18}{'yes' if row['reads'] else '':<10}{row['count']:>4}"
+        line += f"{row['ns'][FASTSIG.name]:>8.0f}"
         line += f"{ratio(row, FASTSIG, LOOP):>8.2f}{ratio(row, FASTSIG, FLOOR):>9.2f}"
         if CELERY.name in row["ns"]:
             line += f"{ratio(row, CELERY, FASTSIG):>19.1f}{ratio(row, PURE, CELERY):>16.2f}"
@@ -99,13 +105,24 @@ def _cells(figures: dict[str, float], names: list[str]) -> list[str]:
     return [f"{figures[name]:,.0f}" if name in figures else "" for name in names]
 
 
+def show_states(rows: list[Row]) -> None:
+    """Print what there is in each state that signals are in."""
+    print("\nns per send or signal, in the states that signals are in\n")
+    for row in rows:
+        about = [str(row[key]) for key in row if key not in ("order", "what", "reads", "ns")]
+        about += ["read **kw"] * row.get("reads", False)
+        print(f"{row['order']}: {row['what']} {' '.join(about)}".rstrip())
+        for name, ns in row["ns"].items():
+            print(f"    {name:<32}{ns:>10.1f}")
+
+
 def show_targets(targets: list[Target]) -> None:
     """Print which targets hold."""
     print("\nTargets\n")
     for target in targets:
         verdict = "holds" if target.holds else "DOES NOT HOLD"
-        line = f"{target.what:<36}{target.limit:>8}{target.measured:>9.3f}   {verdict}"
-        print(f"{line:<70}{target.where}".rstrip())
+        line = f"{target.what:<50}{target.limit:>8}{target.measured:>9.3f}   {verdict}"
+        print(f"{line:<84}{target.where}".rstrip())
 
 
 if __name__ == "__main__":

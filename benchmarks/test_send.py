@@ -9,19 +9,24 @@ from typing import Any
 
 import cases
 import pytest
-from cases import KEYWORDS, LOOP, MAPPING, POSITIONAL, Contender
-from peers import LIBRARIES
+from cases import HELD, IMPORTED, KEYWORDS, LOCAL, LOOP, MAPPING, POSITIONAL, Contender
+from peers import CELERY, LIBRARIES
 from receivers import NAMED, RAISES, SHAPES, TRIMMED
 
-from fastsig._bench import COUNTS
+from fastsig.command.bench import COUNTS
 
 pytestmark = pytest.mark.benchmark(max_time=0.1, min_rounds=20, disable_gc=True)
 
 Benchmark = Callable[..., Any]
 
+KINDS = {False: "unread", True: "read"}
+
 SENDS = [
-    pytest.param(contender, shape, count, id=f"{shape}-{count}-{contender.name}")
+    pytest.param(
+        contender, shape, count, reads, id=f"{shape}-{KINDS[reads]}-{count}-{contender.name}"
+    )
     for shape in [*SHAPES, TRIMMED]
+    for reads in (KINDS if shape != TRIMMED else (False,))
     for count in COUNTS
     for contender in [*cases.yardsticks(count), *LIBRARIES]
     if shape not in contender.refuses
@@ -30,10 +35,20 @@ SENDS = [
 FLEXIBLE = [LOOP, *(contender for contender in LIBRARIES if contender.flexible)]
 
 
-@pytest.mark.parametrize(("contender", "shape", "count"), SENDS)
-def test_send(benchmark: Benchmark, contender: Contender, shape: str, count: int) -> None:
-    benchmark.group = f"send to {count} receivers ({shape})"
-    benchmark(cases.sending(contender, shape, count).call())
+@pytest.mark.parametrize(("contender", "shape", "count", "reads"), SENDS)
+def test_send(
+    benchmark: Benchmark, contender: Contender, shape: str, count: int, reads: bool
+) -> None:
+    benchmark.group = f"send to {count} receivers ({shape}, {KINDS[reads]})"
+    benchmark(cases.sending(contender, shape, count, reads=reads).call())
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("site", [HELD, LOCAL, IMPORTED])
+@pytest.mark.parametrize("contender", [*cases.OURS, CELERY], ids=repr)
+def test_call_sites(benchmark: Benchmark, contender: Contender, site: str, count: int) -> None:
+    benchmark.group = f"send to {count} receivers, {site}"
+    benchmark(cases.sending(contender, NAMED, count, site=site).call())
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.benchmark(max_time=0.1, min_rounds=20, disable_gc=True)
 
 SENDERS = [
     pytest.param(contender, count, kind, id=f"{kind.__name__}-{count}-{contender.name}")
-    for kind in (Task, str)
-    for count in (1, 100, 10_000)
+    for kind in (type, Task, str)
+    for count in (1, 2, 100, 10_000)
     for contender in LIBRARIES
     if kind in contender.senders and count <= contender.most
 ]

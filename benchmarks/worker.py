@@ -1,10 +1,10 @@
 """A process with a Celery app, which runs and publishes its task as often as it is told.
 
-    python benchmarks/worker.py celery|fastsig RECEIVERS
+    python benchmarks/worker.py celery|fastsig RECEIVERS [django]
 
 So many receivers are connected to each of the signals concerned, and Celery sends them itself or
-through fastsig.  For each line of standard input, ``run COUNT`` or ``publish COUNT``, it does so
-and writes the nanoseconds that it took.
+through fastsig; with Django set up, those of Celery's fixup come first.  For each line of standard
+input, ``run COUNT`` or ``publish COUNT``, it does so and writes the nanoseconds that it took.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from celery import Celery, signals
 from celery.app import trace
 from receivers import NAMED, receivers
 
-from fastsig import _measure as measure
+from fastsig.command import measure
 
 WORK = RUN, PUBLISH = "run", "publish"
 DISPATCHERS = ("celery", "fastsig")
 
 
 @contextmanager
-def worker(dispatcher: str, receivers: int) -> Iterator[dict[str, measure.Run]]:
+def worker(
+    dispatcher: str, receivers: int, django: bool = False
+) -> Iterator[dict[str, measure.Run]]:
     """Start such a process; give the runs that it does."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__)), dispatcher, str(receivers)],
+        [sys.executable, str(Path(__file__)), dispatcher, str(receivers), *["django"] * django],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -53,7 +55,7 @@ def worker(dispatcher: str, receivers: int) -> Iterator[dict[str, measure.Run]]:
         process.wait()
 
 
-def main(dispatcher: str, count: int) -> None:
+def main(dispatcher: str, count: int, django: bool) -> None:
     """Obey the orders on standard input."""
     if dispatcher == "fastsig":
         from fastsig.celery import install
@@ -68,6 +70,8 @@ def main(dispatcher: str, count: int) -> None:
         return x + y
 
     app.finalize()
+    if django:
+        set_up_django(app)
     sent = {
         RUN: (signals.task_prerun, signals.task_postrun, signals.task_success),
         PUBLISH: (signals.before_task_publish, signals.after_task_publish),
@@ -104,5 +108,20 @@ def main(dispatcher: str, count: int) -> None:
                 assert app.control.purge() == int(times)
 
 
+def set_up_django(app: Celery) -> None:
+    """Do what a worker of a Django project does before it runs tasks."""
+    import django
+    from celery.fixups.django import DjangoWorkerFixup
+    from django.conf import settings
+
+    databases = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+    settings.configure(DATABASES=databases)
+    django.setup()
+    fixup = DjangoWorkerFixup(app)
+    fixup.install()
+    assert signals.task_prerun.receivers
+    app._fixup = fixup  # the receivers are held weakly
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), "django" in sys.argv[3:])
