@@ -24,7 +24,13 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 nitpick_ignore = [
     # Arguments, which Sphinx keeps no targets for.
-    *(("py:obj", argument) for argument in ("dispatch_uid", "retry", "sender")),
+    *(
+        ("py:obj", argument)
+        for argument in (
+            *("dispatch_uid", "retry", "send", "sender", "senders", "subclasses", "weak", "where"),
+            *("once", "on_error", "receiver"),
+        )
+    ),
     # Documented elsewhere: no inventories are fetched, so that building needs no network.
     ("py:obj", "repr"),
     ("py:obj", "billiard.einfo.ExceptionInfo"),
