@@ -117,7 +117,11 @@ class CollectingPolicy(LoggingPolicy):
 
 LOGGING = LoggingPolicy()
 
-POLICIES = {"log": LOGGING, "raise": RaisingPolicy(), "collect": CollectingPolicy()}
+POLICIES: dict[str, LoggingPolicy] = {
+    "log": LOGGING,
+    "raise": RaisingPolicy(),
+    "collect": CollectingPolicy(),
+}
 
 
 class Anyone:

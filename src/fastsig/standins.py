@@ -39,6 +39,11 @@ class Retry:
 
     __slots__ = ("attempts", "backoff", "delay", "max_delay")
 
+    attempts: int | None
+    delay: float
+    backoff: float
+    max_delay: float
+
     def __init__(
         self,
         attempts: int | None = 5,
@@ -77,7 +82,7 @@ def check(name: str, value: Any, least: float, kind: Any = (int, float)) -> None
 
 
 class CeleryRetry:
-    """What ``retry=True`` means, as Celery defines it: 2, 4, 6 ... 30 seconds, until it succeeds."""
+    """What ``retry=True`` means in Celery: after 2, 4, 6 ... 30 seconds, until it succeeds."""
 
     def delays(self) -> Iterator[float]:
         """Yield the seconds before each call but the first."""

@@ -326,12 +326,12 @@ class muted:
     ) -> None:
         if not signals:
             raise TypeError("muted() takes signals, got none")
-        self.engines = engines_of("muted()", signals)
-        self.ids = {id(engine) for engine in self.engines}
+        self.engines: list[Any] = engines_of("muted()", signals)
+        self.ids: set[int] = {id(engine) for engine in self.engines}
         if receiver is not None and not callable(receiver):
             raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
         self.sender = sender
-        self.receiver = None if receiver is None else find_original(receiver)
+        self.receiver: Any = None if receiver is None else find_original(receiver)
         self.blocks: list[Block] = []
 
     def __enter__(self) -> None:
@@ -400,6 +400,11 @@ class Sent:
         error: What it raised, or None.
     """
 
+    signal: Any
+    sender: Any
+    named: dict[str, Any]
+    responses: list[tuple[Any, Any]]
+
     def __init__(
         self, signal: Any, sender: Any, named: dict[str, Any], responses: list[tuple[Any, Any]]
     ) -> None:
@@ -464,7 +469,7 @@ class recorded:
     def __init__(self, *signals: SignalProtocol, sender: object = None) -> None:
         if not signals:
             raise TypeError("recorded() takes signals, got none")
-        self.engines = engines_of("recorded()", signals)
+        self.engines: list[Any] = engines_of("recorded()", signals)
         self.sender = sender
         self.recordings: list[Recording] = []
 
