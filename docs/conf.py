@@ -28,7 +28,7 @@ nitpick_ignore = [
         ("py:obj", argument)
         for argument in (
             *("dispatch_uid", "retry", "send", "sender", "senders", "subclasses", "weak", "where"),
-            *("once", "on_error", "receiver"),
+            *("once", "on_error", "receiver", "Retry", "fastsig.muted", "fastsig.recorded"),
         )
     ),
     # Documented elsewhere: no inventories are fetched, so that building needs no network.

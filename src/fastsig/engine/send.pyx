@@ -318,7 +318,8 @@ cdef send_watched(
 
 
 cdef failure(
-    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i, bint robust
+    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i,
+    bint robust,
 ):
     """Return the response of a receiver that just raised; propagate what is not an Exception.
 
@@ -346,7 +347,8 @@ cdef respond(
 
 
 cdef call_unplanned(
-    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i, bint robust
+    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i,
+    bint robust,
 ):
     """Call a receiver that no plan holds for; return its response.
 
