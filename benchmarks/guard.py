@@ -59,11 +59,16 @@ def connecting(count: int) -> Run:
     return lambda times: run(times * MANY // count)
 
 
+BUILDS = 1.15
+"""So much two builds of the same source were seen to differ, where their code lies in memory."""
+
+
 def checks() -> list[Check]:
     """Return what is checked.
 
     The limits, up to Python 3.13 and from 3.14 on, are 1.1 times what was measured, and those of
-    signals with 10,000 senders 1.2 times: where they lie in memory makes a difference.
+    signals with 10,000 senders 1.2 times: where they lie in memory makes a difference.  `BUILDS`
+    comes on top.
     """
     adopted = Adopted()
     all_checks = [
@@ -78,7 +83,7 @@ def checks() -> list[Check]:
             for (count, reads), limits in SENDS.items()
         ),
         ("one sender of 10,000 / one receiver", by_one(MANY), send(1), (1.5, 1.85)),
-        ("miss, 2 senders / nobody", by_one(2, known=False), send(0), (2.1, 1.9)),
+        ("miss, 2 senders / nobody", by_one(2, known=False), send(0), (1.8, 1.9)),
         ("miss, 10,000 senders / nobody", by_one(MANY, known=False), send(0), (2.2, 2.1)),
         ("imported / local name", send(0, site=IMPORTED), send(0, site=LOCAL), (1.75, 1.6)),
         ("adopted / own signal, nobody", send(0, adopted), send(0), (1.12, 1.12)),
@@ -101,7 +106,7 @@ def checks() -> list[Check]:
         ),
         ("connect 10,000 / ten times 1,000", connecting(MANY), connecting(FEW), (1.5, 1.5)),
     ]
-    return [Check(*each, limits[NEW]) for *each, limits in all_checks]
+    return [Check(*each, round(limits[NEW] * BUILDS, 2)) for *each, limits in all_checks]
 
 
 SENDS = {
