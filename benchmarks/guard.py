@@ -82,7 +82,7 @@ def checks() -> list[Check]:
             )
             for (count, reads), limits in SENDS.items()
         ),
-        ("one sender of 10,000 / one receiver", by_one(MANY), send(1), (1.5, 1.85)),
+        ("one sender of 10,000 / one receiver", by_one(MANY), send(1), (1.39, 1.85)),
         ("miss, 2 senders / nobody", by_one(2, known=False), send(0), (1.8, 1.9)),
         ("miss, 10,000 senders / nobody", by_one(MANY, known=False), send(0), (2.2, 2.1)),
         ("imported / local name", send(0, site=IMPORTED), send(0, site=LOCAL), (1.75, 1.6)),

@@ -294,7 +294,7 @@ class TestSignal:
 
 @pytest.mark.skipif(not GROUPS, reason="the log keeps what is not raised")
 def test_no_cycle_stays(Signal, collect):
-    """An exception that was collected does not keep the frames alive for ever."""
+    """An exception that was collected does not keep the frames alive."""
     import weakref
 
     class Thing:

@@ -1,7 +1,7 @@
 """How people use, hold and patch Celery's signals: fastsig makes no difference.
 
 Each scenario prints what its user can observe; it runs with Celery alone, and with fastsig imported
-before Celery and after it, and has to print the same.  What differs on purpose says so at its
+before Celery and after it, and has to print the same.  A deliberate difference is marked at its
 `program`, with the output that is expected instead.
 """
 
