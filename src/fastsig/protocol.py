@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
+    from typing import Literal, ParamSpec, TypedDict, TypeVar
+
+    from typing_extensions import Unpack  # `typing` has it from 3.11 on
+
     from fastsig.seen import Connection
+    from fastsig.standins import Retry
     from fastsig.watching import muted, recorded
+
+    _Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
+
+    class More(TypedDict, total=False):
+        """The options of `connect` that are given by keyword."""
+
+        senders: Iterable[object] | None
+        subclasses: bool
+        on_error: Literal["raise"] | None
+        once: bool
+
+    class Options(More, total=False):
+        """The options of `connect`."""
+
+        sender: object
+        weak: bool
+        dispatch_uid: Hashable
+        retry: bool | Retry
+
 
 __all__ = ["SignalProtocol"]
 
@@ -25,8 +51,58 @@ class SignalProtocol(Protocol):
     use_caching: bool
     receivers: Any
 
-    @property
-    def connect(self) -> Callable[..., Any]: ...
+    @overload
+    def connect(
+        self,
+        receiver: _Receiver,
+        sender: object = None,
+        weak: bool = True,
+        dispatch_uid: Hashable = None,
+        retry: Literal[False] = False,
+        **more: Unpack[More],
+    ) -> _Receiver: ...
+    @overload
+    def connect(
+        self,
+        receiver: Callable[_P, _R],
+        sender: object = None,
+        weak: bool = True,
+        dispatch_uid: Hashable = None,
+        *,
+        retry: bool | Retry,
+        **more: Unpack[More],
+    ) -> Callable[_P, _R]: ...
+    @overload
+    def connect(
+        self,
+        receiver: Callable[_P, _R],
+        sender: object,
+        weak: bool,
+        dispatch_uid: Hashable,
+        retry: bool | Retry,
+        **more: Unpack[More],
+    ) -> Callable[_P, _R]: ...
+    @overload
+    def connect(
+        self,
+        receiver: None = None,
+        sender: object = None,
+        weak: bool = True,
+        dispatch_uid: Hashable = None,
+        retry: Literal[False] = False,
+        **more: Unpack[More],
+    ) -> Callable[[_Receiver], _Receiver]: ...
+    @overload
+    def connect(
+        self,
+        receiver: None = None,
+        sender: object = None,
+        weak: bool = True,
+        dispatch_uid: Hashable = None,
+        *,
+        retry: bool | Retry,
+        **more: Unpack[More],
+    ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 
     def disconnect(
         self,

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Hashable, Iterable
     from contextlib import AbstractContextManager
-    from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
+    from typing import Any, Literal, ParamSpec, TypeVar, overload
 
     from typing_extensions import Unpack  # `typing` has it from 3.11 on
 
     from fastsig.engine import Engine
-    from fastsig.protocol import SignalProtocol
+    from fastsig.protocol import More, Options, SignalProtocol
     from fastsig.seen import Connection
     from fastsig.standins import Retry
     from fastsig.watching import muted, recorded
@@ -33,16 +33,6 @@ if TYPE_CHECKING:
     _Receiver = TypeVar("_Receiver", bound=Callable[..., Any])
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
-
-    class _Options(TypedDict, total=False):
-        sender: object
-        weak: bool
-        dispatch_uid: Hashable
-        retry: bool | Retry
-        senders: Iterable[object] | None
-        subclasses: bool
-        on_error: Literal["raise"] | None
-        once: bool
 
 
 __all__ = ["Signal", "receiver"]
@@ -177,7 +167,7 @@ class Signal(RobustEngine):
     def __reduce__(self) -> Any:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # as in `SignalProtocol`
 
         @overload
         def connect(
@@ -187,11 +177,7 @@ class Signal(RobustEngine):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             retry: Literal[False] = False,
-            *,
-            senders: Iterable[object] | None = None,
-            subclasses: bool = False,
-            on_error: Literal["raise"] | None = None,
-            once: bool = False,
+            **more: Unpack[More],
         ) -> _Receiver: ...
         @overload
         def connect(
@@ -202,10 +188,7 @@ class Signal(RobustEngine):
             dispatch_uid: Hashable = None,
             *,
             retry: bool | Retry,
-            senders: Iterable[object] | None = None,
-            subclasses: bool = False,
-            on_error: Literal["raise"] | None = None,
-            once: bool = False,
+            **more: Unpack[More],
         ) -> Callable[_P, _R]: ...
         @overload
         def connect(
@@ -215,11 +198,7 @@ class Signal(RobustEngine):
             weak: bool,
             dispatch_uid: Hashable,
             retry: bool | Retry,
-            *,
-            senders: Iterable[object] | None = None,
-            subclasses: bool = False,
-            on_error: Literal["raise"] | None = None,
-            once: bool = False,
+            **more: Unpack[More],
         ) -> Callable[_P, _R]: ...
         @overload
         def connect(
@@ -229,11 +208,7 @@ class Signal(RobustEngine):
             weak: bool = True,
             dispatch_uid: Hashable = None,
             retry: Literal[False] = False,
-            *,
-            senders: Iterable[object] | None = None,
-            subclasses: bool = False,
-            on_error: Literal["raise"] | None = None,
-            once: bool = False,
+            **more: Unpack[More],
         ) -> Callable[[_Receiver], _Receiver]: ...
         @overload
         def connect(
@@ -244,10 +219,7 @@ class Signal(RobustEngine):
             dispatch_uid: Hashable = None,
             *,
             retry: bool | Retry,
-            senders: Iterable[object] | None = None,
-            subclasses: bool = False,
-            on_error: Literal["raise"] | None = None,
-            once: bool = False,
+            **more: Unpack[More],
         ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 
     def connect(
@@ -661,7 +633,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def receiver(
-    signal: SignalProtocol | Iterable[SignalProtocol], **options: Unpack[_Options]
+    signal: SignalProtocol | Iterable[SignalProtocol], **options: Unpack[Options]
 ) -> Callable[[_Receiver], _Receiver]:
     """Return a decorator that connects a function to a signal, or to each of several.
 

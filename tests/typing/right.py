@@ -164,3 +164,19 @@ with observe(watch) as observation, observe(watch, signals=[saved, task_prerun])
     assert_type(observation, Observation)
 observation.stop()
 saved.connect(queued(object(), countdown=5))
+
+
+@task_prerun.connect
+def on_prerun(task_id: str) -> str:
+    """Connect to a signal of Celery's: the same types."""
+    return task_id
+
+
+@task_prerun.connect(retry=True, sender="proj.add")
+def on_add(task_id: str) -> str:
+    """Connect what stands in for the function, to a signal of Celery's."""
+    return task_id
+
+
+assert_type(on_prerun(task_id="1"), str)
+assert_type(on_add(task_id="1"), str)

@@ -1,6 +1,7 @@
 """What type checkers must refuse: an error that is not found is an unused comment, an error too."""
 
 from fastsig import Retry, Signal, muted, observe, receiver
+from fastsig.signals import task_prerun
 
 saved = Signal(name="saved")
 
@@ -48,5 +49,6 @@ Signal(on_error="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgu
 saved.connect(on_saved, on_error="log")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
 saved.connect(on_saved, once="yes")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
 Retry(attempts=2.5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+task_prerun.connect(on_saved, week=False)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
 muted(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 observe(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
