@@ -69,7 +69,7 @@ def raise_errors(item: pytest.Item) -> Generator[None, Any, Any]:
         raise pytest.UsageError(f"{OPTION} must be log or raise, not {how!r}")
     if how == "log":
         return (yield)
-    from fastsig.signal import POLICIES, LoggingPolicy, make_printable, name_of
+    from fastsig.signal import LoggingPolicy, make_group, make_printable, name_of
 
     errors: list[Exception] = []
     log = LoggingPolicy.fail
@@ -86,7 +86,7 @@ def raise_errors(item: pytest.Item) -> Generator[None, Any, Any]:
     finally:
         LoggingPolicy.fail = log  # type: ignore[method-assign]
     if len(errors) > 1:
-        raise POLICIES["collect"].make_group(item, errors)
+        raise make_group(item, errors)
     if errors:
         raise errors[0]
     return result

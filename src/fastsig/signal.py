@@ -48,14 +48,12 @@ class LoggingPolicy(Policy):
 
     if DEVELOPING:
 
-        def call(
-            self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any], robust: bool
-        ) -> Any:
+        def call(self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any]) -> Any:
             """Call a receiver, and look at what it does: see `fastsig.development`."""
             from fastsig.development import forget_connection, note_call
 
             forget_connection(vars(signal).get("_fastsig", signal), receiver)
-            response = super().call(signal, receiver, sender, named, robust)
+            response = super().call(signal, receiver, sender, named)
             return note_call(signal, receiver, response)
 
     def names_of(self, sender: Any) -> tuple[str, ...]:
@@ -90,19 +88,43 @@ class RaisingPolicy(LoggingPolicy):
         raise exception
 
 
+class Collected:
+    """The response of a receiver that raised, until all have been called."""
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: Exception) -> None:
+        self.exception = exception
+
+
 class CollectingPolicy(LoggingPolicy):
     """Lets all receivers run, then raises what they raised."""
 
-    collects = True
+    def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
+        """Keep the exception for `finish`."""
+        return Collected(exception)
 
-    def make_group(self, signal: Any, exceptions: list[Exception]) -> Exception:
-        """Return an `ExceptionGroup`; the first exception where Python has none (3.10)."""
-        if sys.version_info >= (3, 11):
-            count = f"{len(exceptions)} receiver{'s' * (len(exceptions) != 1)}"
-            return ExceptionGroup(f"{count} of {name_of(signal)} raised", exceptions)  # noqa: F821
-        for another in exceptions[1:]:
-            self.get_logger().error("%r was raised, too", make_printable(another), exc_info=another)
-        return exceptions[0]
+    def finish(self, signal: Any, responses: list[tuple[Any, Any]]) -> Any:
+        """Raise what the receivers raised."""
+        exceptions = []
+        for i, (receiver, response) in enumerate(responses):
+            if type(response) is Collected:
+                exceptions.append(response.exception)
+                responses[i] = receiver, response.exception
+        try:
+            raise make_group(signal, exceptions)
+        finally:
+            del exceptions, responses, response  # a traceback refers to this frame
+
+
+def make_group(signal: Any, exceptions: list[Exception]) -> Exception:
+    """Return an `ExceptionGroup`; the first exception where Python has none (3.10)."""
+    if sys.version_info >= (3, 11):
+        count = f"{len(exceptions)} receiver{'s' * (len(exceptions) != 1)}"
+        return ExceptionGroup(f"{count} of {name_of(signal)} raised", exceptions)  # noqa: F821
+    for another in exceptions[1:]:
+        LOGGING.get_logger().error("%r was raised, too", make_printable(another), exc_info=another)
+    return exceptions[0]
 
 
 LOGGING = LoggingPolicy()

@@ -157,7 +157,7 @@ class Sending:
         self.policy, self.signal = engine.get_policy(), engine.get_owner()
         self.route = route
         self.responses: list[tuple[Any, Any]] = []
-        self.errors: list[Exception] = []
+        self.failed = False
         self.sent: list[Sent] = []
         self.observations = everywhere
         self.mutes: list[Block] = []
@@ -182,21 +182,20 @@ class Sending:
                 yield receiver
 
     def call(self, receiver: Any) -> Any:
-        return self.policy.call(self.signal, receiver, self.sender, self.named, False)
+        return self.policy.call(self.signal, receiver, self.sender, self.named)
 
     def fail(self, receiver: Any, error: Exception) -> Any:
         """Return the response of a receiver that raised; or raise, as the policy says."""
         if not self.robust or self.route.raises(receiver):
             raise error
-        if self.policy.collects:
-            self.errors.append(error)
-            return error
+        self.failed = True
         return self.policy.fail(self.signal, receiver, error)
 
     def finish(self) -> list[tuple[Any, Any]]:
-        if self.errors:
-            raise self.policy.make_group(self.signal, self.errors)
-        return [*self.responses] if self.sent else self.responses
+        responses = self.responses
+        if self.failed:
+            responses = self.policy.finish(self.signal, responses)
+        return [*responses] if self.sent else responses
 
     def give_up(self, error: BaseException) -> None:
         for sent in self.sent:

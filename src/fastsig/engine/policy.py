@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
     from fastsig.engine.plans import Plan
-    from fastsig.engine.table import Route
 
 
 class Policy:
@@ -45,9 +44,6 @@ class Policy:
         """Return what somebody means with `sender` who connects for it or asks for it."""
         return sender
 
-    collects: ClassVar[bool] = False
-    """Whether `collect` is called in place of `fail`."""
-
     def plan(self, receiver: Any, names: tuple[str, ...]) -> Plan:
         """Return the call plan of a receiver for arguments of these names (see `make_plan`)."""
         return make_plan(receiver, names, self.trim)
@@ -56,66 +52,29 @@ class Policy:
         """Return the response of a receiver that raised in `send_robust`; or raise."""
         return exception
 
-    def collect(
-        self,
-        signal: Any,
-        exception: Exception,
-        route: Route,
-        i: int,
-        sender: Any,
-        named: dict[str, Any],
-    ) -> Any:
-        """Call the receivers of a route from the i-th on, after one that raised; then raise.
+    def finish(self, signal: Any, responses: list[tuple[Any, Any]]) -> Any:
+        """Return what `send_robust` returns after receivers that raised; or raise.
 
-        What a receiver raises that is connected to raise comes out at once.
-
-        Raises:
-            Exception: What `make_group` makes of what they raised.
+        Arguments:
+            signal: The signal.
+            responses: The responses, with what `fail` made of exceptions.
         """
-        from fastsig.engine import resolve
+        return responses
 
-        exceptions = [exception]
-        try:
-            for reference in route.references[i:]:
-                receiver = resolve(reference)
-                if receiver is None:
-                    continue
-                try:
-                    self.call(signal, receiver, sender, named, False)
-                except Exception as another:
-                    if route.raises(receiver):
-                        raise
-                    exceptions.append(another)
-            raise self.make_group(signal, exceptions)
-        finally:
-            del exceptions, exception  # their tracebacks refer to this frame
-
-    def make_group(self, signal: Any, exceptions: list[Exception]) -> Exception:
-        """Return what `collect` raises."""
-        return exceptions[0]
-
-    def call(
-        self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any], robust: bool
-    ) -> Any:
+    def call(self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any]) -> Any:
         """Call one receiver as a send does, without a plan; return its response.
 
         Raises:
-            Exception: The receiver raised it, and not `robust`; or `fail` did.
+            TypeError: `named` has an argument with the name of the signal.
+            Exception: The receiver raised it.
         """
+        if not self.names:
+            return receiver(sender, **named)
+        if self.names[0] in named:
+            raise TypeError(f"{receiver!r} got multiple values for argument {self.names[0]!r}")
         names, values = (*self.names, *named), (signal, sender, *named.values())
-        try:
-            if not self.names:
-                return receiver(sender, **named)
-            if self.names[0] in named:
-                raise TypeError(f"{receiver!r} got multiple values for argument {names[0]!r}")
-            _, _, positional, keywords = self.plan(receiver, names)
-            return receiver(
-                *[values[i] for i in positional], **{names[i]: values[i] for i in keywords}
-            )
-        except Exception as exception:
-            if not robust:
-                raise
-            return self.fail(signal, receiver, exception)
+        _, _, positional, keywords = self.plan(receiver, names)
+        return receiver(*[values[i] for i in positional], **{names[i]: values[i] for i in keywords})
 
     def overrides(self, engine: Any, signal: Any) -> tuple[Any, Any] | None:
         """Return what sends in the place of the engine of a host's signal, None for nothing.

@@ -51,6 +51,7 @@ cdef extern from "compat.h":
     void fs_unlock()
 
     PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
+    PyObject *PyObject_CallFunctionObjArgs(object, ...)
     object call "PyObject_Vectorcall"(PyObject *, PyObject *const *, size_t, PyObject *)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     bint PyFunction_Check(PyObject *)
@@ -115,7 +116,7 @@ cdef inline send_any(
     return run(self, route, calls, args, robust)
 
 
-cdef list run(Engine self, Route route, Calls calls, PyObject *const *args, bint robust):
+cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robust):
     """Call every receiver; return the list of ``(receiver, response)``."""
     cdef PyObject *small[SMALL + 1]
     cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
@@ -131,6 +132,7 @@ cdef list run(Engine self, Route route, Calls calls, PyObject *const *args, bint
     cdef Py_ssize_t filled = 0
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t j, kind, place
+    cdef bint failed = False
     cdef list responses
 
     if PyList_GET_SIZE(calls.sent) > SMALL:
@@ -172,29 +174,33 @@ cdef list run(Engine self, Route route, Calls calls, PyObject *const *args, bint
                     PyFunction_Check(callee)
                     and PyFunction_GET_CODE(callee) is codes[i - 1]
                 ):
-                    other = call_unplanned(self, receiver, route, calls, args, i, robust)
+                    route.shapes.clear()  # no plan holds for it: the next send plans again
+                    sender, named = gather(args, calls.nargs, calls.names)
+                    call_one = self.policy.call
+                    response = PyObject_CallFunctionObjArgs(
+                        call_one, signal, <PyObject *>receiver, <PyObject *>sender,
+                        <PyObject *>named, NULL
+                    )
+                elif kind == KIND_FUNCTION:
+                    response = fs_call_function(
+                        callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
+                    )
+                elif kind == KIND_OTHER:
+                    response = PyObject_Vectorcall(
+                        callee,
+                        vector + 1,
+                        (<Plan>plan).positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                        (<Plan>plan).kwnames,
+                    )
+                else:
+                    response = fs_call_function(
+                        callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
+                    )
+                if response is NULL:
+                    other = failure(self, receiver, route, robust)
                     response = <PyObject *>other
                     Py_INCREF(response)
-                else:
-                    if kind == KIND_FUNCTION:
-                        response = fs_call_function(
-                            callee, vector + 1, (<Plan>plan).positional, (<Plan>plan).kwnames
-                        )
-                    elif kind == KIND_OTHER:
-                        response = PyObject_Vectorcall(
-                            callee,
-                            vector + 1,
-                            (<Plan>plan).positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                            (<Plan>plan).kwnames,
-                        )
-                    else:
-                        response = fs_call_function(
-                            callee, vector, (<Plan>plan).positional + 1, (<Plan>plan).kwnames
-                        )
-                    if response is NULL:
-                        other = failure(self, receiver, route, calls, args, i, robust)
-                        response = <PyObject *>other
-                        Py_INCREF(response)
+                    failed = True
 
                 pair = PyTuple_New(2)
                 if pair is NULL:
@@ -211,6 +217,8 @@ cdef list run(Engine self, Route route, Calls calls, PyObject *const *args, bint
     if filled < size:
         Py_SET_SIZE(<PyObject *>responses, filled)
     PyObject_GC_Track(<PyObject *>responses)
+    if failed:
+        return self.policy.finish(self.get_owner(), responses)
     return responses
 
 
@@ -317,51 +325,15 @@ cdef send_watched(
     return watcher(self, sender, named, robust)
 
 
-cdef failure(
-    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i,
-    bint robust,
-):
-    """Return the response of a receiver that just raised; propagate what is not an Exception.
-
-    `i` is the place of the next receiver.
-    """
+cdef failure(Engine self, receiver, Route route, bint robust):
+    """Return the response of a receiver that just raised; propagate what is not an Exception."""
     try:
         response = fs_raise()
     except Exception as exception:
         # No return from here: Cython's needs a traceback, for which there may be no memory.
         if not robust or route.raising and route.raises(receiver):
             raise
-        response = respond(self, receiver, exception, route, calls, args, i)
-    return response
-
-
-cdef respond(
-    Engine self, receiver, exception, Route route, Calls calls, PyObject *const *args, Py_ssize_t i
-):
-    """Return the response of a receiver that raised, as the policy says."""
-    signal = self.get_owner()
-    if self.policy.collects:
-        sender, named = gather(args, calls.nargs, calls.names)
-        self.policy.collect(signal, exception, route, i, sender, named)
-    return self.policy.fail(signal, receiver, exception)
-
-
-cdef call_unplanned(
-    Engine self, receiver, Route route, Calls calls, PyObject *const *args, Py_ssize_t i,
-    bint robust,
-):
-    """Call a receiver that no plan holds for; return its response.
-
-    `i` is the place of the next receiver.
-    """
-    route.shapes.clear()  # to be planned again by the next send
-    sender, named = gather(args, calls.nargs, calls.names)
-    try:
-        response = self.policy.call(self.get_owner(), receiver, sender, named, False)
-    except Exception as exception:
-        if not robust or route.raising and route.raises(receiver):
-            raise
-        response = respond(self, receiver, exception, route, calls, args, i)
+        response = self.policy.fail(self.get_owner(), receiver, exception)
     return response
 
 

@@ -248,6 +248,7 @@ def run(  # noqa: PLR0912
     signal = engine if engine._owner is None else engine._owner
     values = (signal, sender, *named.values())
     responses: list[tuple[Any, Any]] = []
+    failed = False
     try:
         for kind, pick, keywords, pick_named, receivers in plans:
             args = pick(values)
@@ -263,56 +264,26 @@ def run(  # noqa: PLR0912
                 if receiver is None:
                     engine._version.bump()
                     continue
-                if kind is UNPLANNED or (
-                    code is not None and getattr(callee, "__code__", None) is not code
-                ):
-                    route.shapes.clear()  # to be planned again by the next send
-                    try:
-                        response = engine._policy.call(signal, receiver, sender, named, False)
-                    except Exception as exception:
-                        if not robust or route.raises(receiver):
-                            raise
-                        place = place_of(find, plans)
-                        response = respond(engine, receiver, exception, route, place, sender, named)
-                    responses.append((receiver, response))
-                    continue
                 try:
-                    response = receiver(*args) if kwargs is None else receiver(*args, **kwargs)
+                    if kind is UNPLANNED or (
+                        code is not None and getattr(callee, "__code__", None) is not code
+                    ):
+                        route.shapes.clear()  # no plan holds for it: the next send plans again
+                        response = engine._policy.call(signal, receiver, sender, named)
+                    elif kwargs is None:
+                        response = receiver(*args)
+                    else:
+                        response = receiver(*args, **kwargs)
                 except Exception as exception:
                     if not robust or route.raises(receiver):
                         raise
-                    place = place_of(find, plans)
-                    response = respond(engine, receiver, exception, route, place, sender, named)
+                    response = engine._policy.fail(signal, receiver, exception)
+                    failed = True
                 responses.append((receiver, response))
-        return responses
+        return engine._policy.finish(signal, responses) if failed else responses
     finally:
         response = None  # it and they may be exceptions, whose tracebacks refer to this frame
         del responses
-
-
-def respond(
-    engine: Engine,
-    receiver: Any,
-    exception: Exception,
-    route: Route,
-    i: int,
-    sender: Any,
-    named: dict[str, Any],
-) -> Any:
-    """Return the response of a receiver that raised, as the policy says.
-
-    `i` is the place of the next receiver.
-    """
-    signal, policy = engine.get_owner(), engine._policy
-    if policy.collects:
-        policy.collect(signal, exception, route, i, sender, named)
-    return policy.fail(signal, receiver, exception)
-
-
-def place_of(find: Any, plans: Any) -> int:
-    """Return the place of the receiver after the one that `find` finds."""
-    finds = [each[0] for plan in plans for each in plan[-1]]
-    return 1 + next(i for i, each in enumerate(finds) if each is find)
 
 
 def send_watched(
