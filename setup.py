@@ -24,7 +24,8 @@ DIRECTIVES = {
     "auto_pickle": False,
     "autotestdict": False,
     "binding": False,
-    "embedsignature": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
 }
 
 

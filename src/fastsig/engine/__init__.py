@@ -60,7 +60,7 @@ Engine = send.Engine  # one by one: so they are types
 RobustEngine = send.RobustEngine
 class_send = send.class_send
 class_send_robust = send.class_send_robust
-register_host = send.register_host
+register_host = send.hosts.register_host
 Subclasses = table.Subclasses
 is_class_key, make_label = table.is_class_key, table.make_label
 make_key, resolve, resolve_proxy = table.make_key, table.resolve, table.resolve_proxy
@@ -71,7 +71,7 @@ def find_engine(signal: Any) -> Engine | None:
     """Return the engine of a signal of whatever host, None if it has none: see `register_host`."""
     if issubclass(type(signal), Engine):
         return signal  # type: ignore[no-any-return]
-    for kind, adopt in send.hosts:
+    for kind, adopt in send.hosts.hosts:
         if issubclass(type(signal), kind):
             engine = adopt(signal)
             return engine if issubclass(type(engine), Engine) else None

@@ -1,5 +1,3 @@
-# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
-# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """THE SEND, compiled: a route in, a call per receiver, and no dict of arguments.
 
 `send_any` finds the `Route` of the sender, which has `Calls` for the names that were sent: a `Plan`
@@ -20,14 +18,14 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
 
 from fastsig.engine._compiled.table cimport (
-    Connections, Route, Routes, State, is_dead, resolve,
+    Connections, Route, Routes, State, is_dead,
 )
 
 import os
 from types import MethodType as _MethodType
 
 from fastsig.engine.plans import FUNCTION, METHOD, OBJECT
-from fastsig.engine.policy import Policy
+from fastsig.engine import hosts
 from fastsig.engine._compiled.table import MethodReference as _MethodReference
 from fastsig.engine._compiled.table import Table
 
@@ -97,8 +95,8 @@ cdef inline send_any(
     Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust, int way
 ):
     """Send, with the arguments as the call site passes them; `way` is an index of `overrides`."""
-    if self.owner is not None:
-        if self.tag == 0 or self.tag != fs_type_tag(<PyObject *>self.owner):
+    if self._owner is not None:
+        if self.tag == 0 or self.tag != fs_type_tag(<PyObject *>self._owner):
             self.look_for_overrides()
         if self.overridden:
             override = fs_item(self._cell, 2)
@@ -123,7 +121,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
     cdef PyObject **references = fs_items(<PyObject *>calls.references)
     cdef PyObject **codes = fs_items(<PyObject *>calls.codes)
     cdef PyObject **plans = fs_items(<PyObject *>calls.plans)
-    cdef PyObject *signal = <PyObject *>(self if self.owner is None else self.owner)
+    cdef PyObject *signal = <PyObject *>(self if self._owner is None else self._owner)
     cdef PyObject *plan
     cdef PyObject *callee
     cdef PyObject *response
@@ -176,7 +174,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
                 ):
                     route.shapes.clear()  # no plan holds for it: the next send plans again
                     sender, named = gather(args, calls.nargs, calls.names)
-                    call_one = self.policy.call
+                    call_one = self._policy.call
                     response = PyObject_CallFunctionObjArgs(
                         call_one, signal, <PyObject *>receiver, <PyObject *>sender,
                         <PyObject *>named, NULL
@@ -218,7 +216,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
         Py_SET_SIZE(<PyObject *>responses, filled)
     PyObject_GC_Track(<PyObject *>responses)
     if failed:
-        return self.policy.finish(self.get_owner(), responses)
+        return self._policy.finish(self.get_owner(), responses)
     return responses
 
 
@@ -333,7 +331,7 @@ cdef failure(Engine self, receiver, Route route, bint robust):
         # No return from here: Cython's needs a traceback, for which there may be no memory.
         if not robust or route.raising and route.raises(receiver):
             raise
-        response = self.policy.fail(self.get_owner(), receiver, exception)
+        response = self._policy.fail(self.get_owner(), receiver, exception)
     return response
 
 
@@ -454,8 +452,8 @@ cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwna
         at = names.index("sender")
         sent.insert(0, sent.pop(at))
         names = (*names[:at], *names[at + 1:])
-    if self.policy.names:
-        new.named = (*self.policy.names, *names)
+    if self._policy.names:
+        new.named = (*self._policy.names, *names)
         new.sent = [-1, *sent]
         new.clash = new.named[0] in names
     else:
@@ -468,12 +466,12 @@ cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwna
         references.append(Method(reference) if type(reference) is MethodReference else reference)
     for place, reference in enumerate(references):
         receiver = receiver_of(reference)
-        if not self.policy.names:
+        if not self._policy.names:
             found = KIND_OTHER, None, (0,), tuple(range(1, len(new.named)))
-        elif receiver is None or new.clash or self.policy.unplanned:
+        elif receiver is None or new.clash or self._policy.unplanned:
             found = KIND_UNPLANNED, None, (), ()
         else:
-            found = self.policy.plan(receiver, new.named)
+            found = self._policy.plan(receiver, new.named)
         kind, code, positional, by_keyword = found
         if plan is None or last != (kind, positional, by_keyword):
             last = kind, positional, by_keyword
@@ -499,65 +497,11 @@ cdef class Engine(Connections):
     A face either inherits from this, or makes one and calls `configure` with its signal.
     """
 
-    cdef object owner       # the signal of a host, or None where this is the signal
-    cdef object policy
-    cdef fs_number tag      # of the owner's class, when it was looked at for overrides
+    cdef fs_number tag         # of the owner's class, when it was looked at for overrides
     cdef fs_number overridden  # whether _cell[2] has any: (for `send`, for the class's `send`)
 
     def __cinit__(self, *args, **kwargs):
         self._begin()
-        self.policy = PLAIN
-
-    def configure(self, policy, owner=None):
-        """Set the policy of the face, and the signal that receivers get; before the first send."""
-        self.policy = policy
-        self._by_value = policy.by_value
-        self.owner = owner
-
-    @property
-    def receivers(self):
-        """The live table, a list of ``((receiver key, sender key), reference)`` in order.
-
-        Change it as you like: the next send honours it.  A list that is assigned is copied; a
-        table that was this signal's own is taken back.
-
-        Raises:
-            TypeError: It is not a list, or an entry is malformed; the table is as before.
-        """
-        return self._get_receivers()
-
-    @receivers.setter
-    def receivers(self, entries):
-        self._set_receivers(entries)
-
-    @receivers.deleter
-    def receivers(self):
-        self._delete_receivers()
-
-    def has_listeners(self, sender=None, *, senders=None, subclasses=False):
-        """Return whether a live receiver would be called if `sender` sent the signal.
-
-        Arguments:
-            sender: The sender: whatever `connect` takes for one.
-            senders: Several, in its place: whether any of them reaches a receiver.
-            subclasses: Accepted as in `connect`; without effect.
-        """
-        for each in (sender,) if senders is None else senders:
-            for reference in self.find_route(self.policy.read_sender(each)).references:
-                if resolve(reference) is not None:
-                    return True
-        return False
-
-    cdef tuple _names_of(self, sender):
-        return tuple(self.policy.names_of(sender))
-
-    def get_policy(self):
-        """Return the policy of the face."""
-        return self.policy
-
-    def get_owner(self):
-        """Return the signal that receivers get: the host's, or this."""
-        return self if self.owner is None else self.owner
 
     def send_unwatched(self, sender, dict named, bint robust, Route route=None):
         """Send without the watcher, on this route: for a watcher that has nothing to do."""
@@ -577,20 +521,13 @@ cdef class Engine(Connections):
 
     cdef look_for_overrides(self):
         # The tag is read before: if the class changes meanwhile, the next send looks again.
-        if fs_type_tag(<PyObject *>self.owner) == 0:
-            fs_type_lookup(self.owner, "send")  # gives the class a tag, if there are any left
-        tag = fs_type_tag(<PyObject *>self.owner)
-        overrides = self.policy.overrides(self, self.owner)
+        if fs_type_tag(<PyObject *>self._owner) == 0:
+            fs_type_lookup(self._owner, "send")  # gives the class a tag, if there are any left
+        tag = fs_type_tag(<PyObject *>self._owner)
+        overrides = self._policy.overrides(self, self._owner)
         self._cell[2] = overrides
         self.overridden = overrides is not None
         self.tag = tag
-
-    cdef tuple _snapshot(self):
-        fs_lock()
-        try:
-            return Connections._snapshot(self)
-        finally:
-            fs_unlock()
 
     cdef bint _commit(
         self, State state, State facts, change, tuple args,
@@ -605,39 +542,12 @@ cdef class Engine(Connections):
         finally:
             fs_unlock()
 
-    cdef _publish(self, State state, Routes routes):
-        fs_lock()
-        _dropped = [*self._cell]
-        try:
-            Connections._publish(self, state, routes)
-        finally:
-            fs_unlock()
-
-    cpdef set_watcher(self, watcher):
-        fs_lock()
-        _dropped = [*self._cell]
-        try:
-            Connections.set_watcher(self, watcher)
-        finally:
-            fs_unlock()
-
-    cdef _replace_table(self, table):
-        fs_lock()
-        _dropped = [*self._cell]
-        try:
-            Connections._replace_table(self, table)
-        finally:
-            fs_unlock()
-
     cdef Py_ssize_t _find_place(self, table, entry) except -2:
         return fs_find(<PyObject *>table, <PyObject *>entry)
 
 
 cdef class RobustEngine(Engine):
     """An engine whose `send` is `send_robust`, as Celery's is."""
-
-
-cdef object PLAIN = Policy()
 
 
 def locked(function, *args):
@@ -691,33 +601,11 @@ cdef send_adopted(
     cdef PyObject *attributes = PyObject_GenericGetDict(self, NULL)
     engine = fs_get(<dict>attributes, ENGINE)
     Py_DECREF(attributes)
-    if engine is None or (<Engine?>engine).owner is not self:
-        engine = find_engine(self)
+    if engine is None or (<Engine?>engine)._owner is not self:
+        engine = hosts.adopt(self)
         if not isinstance(engine, Engine):
             return call(<PyObject *>engine, args, nargs, kwnames)
     return send_any(<Engine>engine, args, nargs, kwnames, robust, 1)
-
-
-hosts = []
-"""For each host ``(class, function)``; see `register_host`."""
-
-
-def register_host(kind, adopt):
-    """Let signals of a class send through an engine once `class_send` is its `send`.
-
-    Arguments:
-        kind: The class of the host's signals.
-        adopt: Called with a signal that has no engine; returns its engine, or what to call with
-            the arguments of the send.
-    """
-    hosts.append((kind, adopt))
-
-
-cdef find_engine(signal):
-    for kind, adopt in hosts:
-        if isinstance(signal, kind):
-            return adopt(signal)
-    return hosts[0][1](signal)  # something that is only like a signal
 
 
 cdef extern from *:

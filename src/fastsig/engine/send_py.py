@@ -12,8 +12,8 @@ from threading import RLock
 from types import MethodType
 from weakref import ReferenceType
 
+from fastsig.engine import hosts as hosts  # noqa: PLC0414, fastsig.engine has them from here
 from fastsig.engine.plans import OBJECT, OTHER
-from fastsig.engine.policy import Policy
 from fastsig.engine.table import Connections, MethodReference, Route, Table, is_dead, resolve
 
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # `typing` has it from 3.11 on
 
-    from fastsig.engine.table import Routes, State
 
 UNPLANNED = OBJECT + 1
 SHAPES = 8
 """So many call shapes keep their plans; a ninth starts anew."""
-
-PLAIN = Policy()
 
 LOCK = RLock()
 """The lock of all edits.  It is held for a moment, and by no send but the first after an edit."""
@@ -55,62 +52,15 @@ class Engine(Connections):
     A face either inherits from this, or makes one and calls `configure` with its signal.
     """
 
-    __slots__ = ("_overridden", "_owner", "_policy")
+    __slots__ = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         self = object.__new__(cls)
         self._begin()
-        self._policy, self._owner = PLAIN, None
-        self._overridden = True  # if it has an owner, until that was looked at
         return self
 
-    def configure(self, policy: Policy, owner: Any = None) -> None:
-        """Set the policy of the face, and the signal that receivers get; before the first send."""
-        self._policy = policy
-        self._by_value = policy.by_value
-        self._owner = owner
-
-    def get_owner(self) -> Any:
-        """Return the signal that receivers get: the host's, or this."""
-        return self if self._owner is None else self._owner
-
     def look_for_overrides_again(self) -> None:
-        """Ask the policy at the next send whether somebody overrides it."""
-        self._overridden = True
-
-    def get_policy(self) -> Policy:
-        """Return the policy of the face."""
-        return self._policy
-
-    def _publish(self, state: State, routes: Routes) -> None:
-        with LOCK:
-            _dropped = [*self._cell]
-            Connections._publish(self, state, routes)
-
-    def set_watcher(self, watcher: Any) -> None:  # noqa: D102
-        with LOCK:
-            _dropped = [*self._cell]
-            Connections.set_watcher(self, watcher)
-
-    @property
-    def receivers(self) -> Any:
-        """The live table, a list of ``((receiver key, sender key), reference)`` in order.
-
-        Change it as you like: the next send honours it.  A list that is assigned is copied; a
-        table that was this signal's own is taken back.
-
-        Raises:
-            TypeError: It is not a list, or an entry is malformed; the table is as before.
-        """
-        return self._get_receivers()
-
-    @receivers.setter
-    def receivers(self, entries: Any) -> None:
-        self._set_receivers(entries)
-
-    @receivers.deleter
-    def receivers(self) -> None:
-        self._delete_receivers()
+        """Do nothing: the class's send looks each time."""
 
     def find_route(self, sender: Any) -> Route:
         """Return the route of a sender."""
@@ -124,26 +74,6 @@ class Engine(Connections):
             elif found is None and not (routes.open or (by_value and has_own_key(sender))):
                 return routes.any  # type: ignore[no-any-return]
         return Connections.find_route(self, sender)
-
-    def has_listeners(
-        self, sender: Any = None, *, senders: Any = None, subclasses: bool = False
-    ) -> bool:
-        """Return whether a live receiver would be called if `sender` sent the signal.
-
-        Arguments:
-            sender: The sender: whatever `connect` takes for one.
-            senders: Several, in its place: whether any of them reaches a receiver.
-            subclasses: Accepted as in `connect`; without effect.
-        """
-        return any(
-            resolve(reference) is not None
-            for each in ((sender,) if senders is None else senders)
-            for reference in self.find_route(self._policy.read_sender(each)).references
-        )
-
-    def _names_of(self, sender: Any) -> tuple[str, ...]:
-        """Return the names of a sender, as the policy says."""
-        return tuple(self._policy.names_of(sender))
 
     def send(self, /, sender: Any, **named: Any) -> list[tuple[Any, Any]]:
         """Call the receivers of the sender in the order of connection.
@@ -194,19 +124,10 @@ class Engine(Connections):
         """Send without the watcher, on this route: for a watcher that has nothing to do."""
         return run(self, self.find_route(sender) if route is None else route, sender, named, robust)
 
-    def _snapshot(self) -> Any:
-        with LOCK:
-            return Connections._snapshot(self)
-
     def _commit(self, *args: Any) -> bool:
         with LOCK:
             _dropped = [*self._cell]  # lives until the lock is released
             return Connections._commit(self, *args)
-
-    def _replace_table(self, table: Any) -> None:
-        with LOCK:
-            _dropped = [*self._cell]
-            Connections._replace_table(self, table)
 
 
 def has_own_key(sender: Any) -> bool:
@@ -361,7 +282,7 @@ def make_class_send(name: str, robust: bool) -> Any:
         if not self.receivers and (engine is None or engine._cell[3] is None):
             return []
         if engine is None or engine._owner is not self:
-            engine = find_engine(self)
+            engine = hosts.adopt(self)
             if not isinstance(engine, Engine):
                 return engine(sender, **named)
         overrides = engine._policy.overrides(engine, self)
@@ -381,25 +302,3 @@ def make_class_send(name: str, robust: bool) -> Any:
 
 class_send: Any = make_class_send("send", False)
 class_send_robust: Any = make_class_send("send", True)
-
-hosts: list[tuple[type, Any]] = []
-"""For each host ``(class, function)``; see `register_host`."""
-
-
-def register_host(kind: type, adopt: Any) -> None:
-    """Let signals of a class send through an engine once `class_send` is its `send`.
-
-    Arguments:
-        kind: The class of the host's signals.
-        adopt: Called with a signal that has no engine; returns its engine, or what to call with
-            the arguments of the send.
-    """
-    hosts.append((kind, adopt))
-
-
-def find_engine(signal: Any) -> Any:
-    """Return the engine of a signal that has none yet, or what sends it."""
-    for kind, adopt in hosts:
-        if isinstance(signal, kind):
-            return adopt(signal)
-    return hosts[0][1](signal)  # something that is only like a signal

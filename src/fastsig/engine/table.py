@@ -25,6 +25,8 @@ from operator import index as as_int
 from types import FunctionType, MethodType
 from weakref import ReferenceType, WeakMethod
 
+from fastsig.engine.policy import Policy
+
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
 if TYPE_CHECKING:
     from typing import Any
@@ -52,6 +54,9 @@ NUMBERS = count(1)
 
 PAST = 16
 """So many receivers that died, or were not connected after all, are remembered of a signal."""
+
+PLAIN = Policy()
+
 WATCHERS: list[Any] = [None]
 """The watcher that a new signal begins with: see `watch_new`."""
 
@@ -584,11 +589,11 @@ def make_state(table: Any, seen: Any, index: Any, senders: Any) -> State:
 class Connections:
     """The connections of one signal.
 
-    `_snapshot`, `_commit`, `_publish` and `_replace_table` run with the lock held: the `Engine` of
-    each build overrides them to take it.
+    The `Engine` of each build, which inherits from it, has the sends, and holds the lock while
+    `_commit` runs.
     """
 
-    __slots__ = ("_by_value", "_cell", "_deleted", "_version")
+    __slots__ = ("_by_value", "_cell", "_deleted", "_owner", "_policy", "_version")
 
     _cell: Any
 
@@ -596,29 +601,73 @@ class Connections:
         """Start without connections, and with senders that are known by their values."""
         self._by_value = True
         self._deleted = False
+        self._policy, self._owner = PLAIN, None
         self._version = Version()
         state = make_state(make_table(self._version), 0, {}, {})
         self._cell = [state, NO_ROUTES, None, WATCHERS[0], NO_ROUTES]
 
-    def _get_receivers(self) -> Any:
+    def configure(self, policy: Policy, owner: Any = None) -> None:
+        """Set the policy of the face, and the signal that receivers get; before the first send."""
+        self._policy, self._owner = policy, owner
+        self._by_value = policy.by_value
+
+    def get_policy(self) -> Policy:
+        """Return the policy of the face."""
+        return self._policy
+
+    def get_owner(self) -> Any:
+        """Return the signal that receivers get: the host's, or this."""
+        return self if self._owner is None else self._owner
+
+    @property
+    def receivers(self) -> Any:
+        """The live table, a list of ``((receiver key, sender key), reference)`` in order.
+
+        Change it as you like: the next send honours it.  A list that is assigned is copied; a
+        table that was this signal's own is taken back.
+
+        Raises:
+            TypeError: It is not a list, or an entry is malformed; the table is as before.
+        """
         if self._deleted:
             raise AttributeError("receivers")
-        state = self._cell[0]
+        state: State = self._cell[0]
         return state.table
 
-    def _set_receivers(self, entries: Any) -> None:
-        """Make a new table of a list; take a table that was this signal's own back."""
+    @receivers.setter
+    def receivers(self, entries: Any) -> None:
         if not issubclass(type(entries), list):
             raise TypeError(f"receivers must be a list, got {type(entries).__name__!r}")
         own = type(entries) is Table_ and entries.version is self._version
         table = entries if own else make_table(self._version, entries)
         self._deleted = False
-        self._replace_table(table)
+        Table_.locked(self._replace_table, [], table)
 
-    def _delete_receivers(self) -> None:
-        """Make an empty table; `receivers` is missing until it is assigned, as mock expects."""
-        self._set_receivers([])
+    @receivers.deleter
+    def receivers(self) -> None:
+        # It is missing until it is assigned, as mock expects.
+        self.receivers = []
         self._deleted = True
+
+    def has_listeners(
+        self, sender: Any = None, *, senders: Any = None, subclasses: bool = False
+    ) -> bool:
+        """Return whether a live receiver would be called if `sender` sent the signal.
+
+        Arguments:
+            sender: The sender: whatever `connect` takes for one.
+            senders: Several, in its place: whether any of them reaches a receiver.
+            subclasses: Accepted as in `connect`; without effect.
+        """
+        for each in (sender,) if senders is None else senders:
+            for reference in self.find_route(self._policy.read_sender(each)).references:
+                if resolve(reference) is not None:
+                    return True
+        return False
+
+    def set_watcher(self, watcher: Any) -> None:
+        """Send through ``watcher(engine, sender, named, robust)``; with None, directly again."""
+        Table_.locked(self._replace_watcher, [], watcher)
 
     def make_reference(self, receiver: Any) -> Any:
         """Return a weak reference to a receiver whose death the signal notices.
@@ -728,7 +777,7 @@ class Connections:
 
     def _refresh(self) -> State:
         while True:
-            state, seen, entries = self._snapshot()
+            state, seen, entries = Table_.locked(self._snapshot)
             if state.seen == seen:
                 return state  # type: ignore[no-any-return]
             alive: list[Any] = []
@@ -765,10 +814,10 @@ class Connections:
         """Return the routes of the connections as they are now."""
         while True:
             state = self._current()
-            snapshot = self._snapshot()
+            snapshot = Table_.locked(self._snapshot)
             if snapshot[0] is state and snapshot[1] == state.seen:
                 routes = Routes(state.seen, snapshot[2], self._by_value)
-                self._publish(state, routes)
+                Table_.locked(self._publish, [], state, routes)
                 return routes
 
     def find_route(self, sender: Any) -> Route:
@@ -833,7 +882,7 @@ class Connections:
         groups = group_places(routes)
         keys: list[Any] = []
         if routes.names and type(sender_key) is not str:
-            keys.extend(self._names_of(sender))
+            keys.extend(self._policy.names_of(sender))
         if routes.classes:
             keys.extend(make_class_keys(sender))
         places = set()
@@ -873,7 +922,7 @@ class Connections:
         for sender_key in groups:
             holder = self.find_holder(sender_key) if type(sender_key) is int else None
             if holder is not None:
-                for name in self._names_of(holder[0] if type(holder) is tuple else holder()):
+                for name in self._policy.names_of(holder[0] if type(holder) is tuple else holder()):
                     found.setdefault(name, []).append(sender_key)
         for name, sender_keys in found.items():
             places = {*get(groups, ANY, ()), *get(groups, name, ())}
@@ -882,15 +931,12 @@ class Connections:
             routes.by_sender[name] = find_once(routes.entries, places)
         routes.open_to_str = routes.open_to_str & CLASSED
 
-    def _names_of(self, sender: Any) -> Any:
-        """Return under which names, besides its own key, connections reach a sender."""
-        return ()
-
-    # With the lock held: no foreign code, and each check on one line with what it guards.
+    # With the lock held: no foreign code, and each check on one line with what it guards.  `kept`
+    # gets what they may drop, to live until the lock is released.
 
     def _snapshot(self) -> Any:
         """Return the state, the version and the entries, as they are at one moment."""
-        state = self._cell[0]
+        state: State = self._cell[0]
         return state, self._version.number, [*state.table]
 
     def _commit(
@@ -942,21 +988,23 @@ class Connections:
             if cell[0] is interim: cell[0] = final  # fmt: skip
         return True
 
-    def _publish(self, state: Any, routes: Any) -> None:
+    def _publish(self, kept: Any, state: Any, routes: Routes) -> None:
         """Let sends use routes that were made of `state`, if that is still the state."""
         cell, version = self._cell, self._version
+        kept.extend(cell)
         place = 1 if cell[3] is None else 4
         if cell[0] is state and version.number == routes.seen: cell[place] = routes  # fmt: skip
 
-    def set_watcher(self, watcher: Any) -> None:
-        """Send through ``watcher(engine, sender, named, robust)``; with None, directly again."""
+    def _replace_watcher(self, kept: Any, watcher: Any) -> None:
+        kept.extend(self._cell)
         self._cell[3] = watcher
         self._cell[1] = self._cell[4] = NO_ROUTES
 
-    def _replace_table(self, table: Any) -> None:
+    def _replace_table(self, kept: Any, table: Any) -> None:
         """Make `table` the table.  Its entries keep the senders that are known."""
+        kept.extend(self._cell)
         while True:
-            state = self._cell[0]
+            state: State = self._cell[0]
             new = make_state(table, NEVER, {}, state.senders)
             self._version.bump()
             if self._cell[0] is state: self._cell[0] = new; break  # fmt: skip

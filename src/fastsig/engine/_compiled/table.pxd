@@ -6,7 +6,7 @@ cdef extern from "compat.h":
 
 # C variables: CPython clears the names of a module at exit, possibly before the last send.
 cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
-cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS
+cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS, PLAIN
 cdef object append, as_int, drop, get, pop, replace
 cdef Py_ssize_t CLASSED, NEVER, PAST, UNNAMED
 cdef Routes NO_ROUTES
@@ -101,16 +101,14 @@ cdef class State:
 
 @cython.no_gc_clear
 cdef class Connections:
+    cdef object _owner
+    cdef object _policy
     cdef list _cell
     cdef bint _by_value
     cdef bint _deleted
     cdef Version _version
 
     cdef _begin(self)
-    @cython.locals(state=State)
-    cdef _get_receivers(self)
-    cdef _set_receivers(self, entries)
-    cdef _delete_receivers(self)
     cpdef make_reference(self, receiver)
     cpdef remember(self, receiver, note)
     cpdef list get_past(self)
@@ -137,18 +135,10 @@ cdef class Connections:
     cdef Route _find_further(self, Routes routes, sender, sender_key, found)
     @cython.locals(groups=dict, found=dict, places=set)
     cdef _add_names(self, Routes routes)
-    cdef tuple _names_of(self, sender)
 
-    @cython.locals(state=State)
-    cdef tuple _snapshot(self)
     @cython.locals(cell=list, version=Version, seen=Py_ssize_t, interim=State, final=State)
     cdef bint _commit(
         self, State state, State facts, change, tuple args,
         bint exact=*, code=*, entry=*, sender_key=*, tuple held=*,
     ) except -1
-    @cython.locals(cell=list, version=Version, place=Py_ssize_t)
-    cdef _publish(self, State state, Routes routes)
-    cpdef set_watcher(self, watcher)
-    @cython.locals(state=State, new=State)
-    cdef _replace_table(self, table)
     cdef Py_ssize_t _find_place(self, table, entry) except -2
