@@ -12,7 +12,6 @@ call site less than one that is found on the class.
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 import warnings
@@ -28,6 +27,7 @@ from fastsig.engine import (
     RobustEngine,
     class_send_robust,
     compiled,
+    list_engines,
     make_key,
     register_host,
     resolve,
@@ -207,14 +207,11 @@ class Face:
                         setattr(self.Signal, name, self.stock[name])
                     else:
                         delattr(self.Signal, name)
-            engines = [
-                thing
-                for thing in gc.get_objects()
-                if type(thing) is RobustEngine and isinstance(thing.get_owner(), self.Signal)
-            ]
             tables = {}
-            for engine in engines:
+            for engine in list_engines():
                 signal = engine.get_owner()
+                if not issubclass(type(signal), self.Signal):
+                    continue
                 if vars(signal).get("_fastsig") is engine:
                     tables[id(engine.receivers)] = self.release(signal)
             self.rebind(tables)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastsig.advice import SignalWarning, describe, find_problems
 from fastsig.catalog import CATALOG, OF_AN_APP, PROCESSES, find_entry
-from fastsig.engine import Engine, Subclasses
+from fastsig.engine import Subclasses, list_engines
 from fastsig.seen import (
     Connection,
     UnknownSender,
@@ -76,10 +75,9 @@ def read_error(error: BaseException) -> str:
 def find_signals() -> list[tuple[str, Any, Any]]:
     """Return ``(name, signal, engine)`` of all signals; Celery's come first."""
     found = []
-    for engine in gc.get_objects():
-        if issubclass(type(engine), Engine):
-            signal = engine.get_owner()
-            found.append((find_name(signal), signal, engine))
+    for engine in list_engines():
+        signal = engine.get_owner()
+        found.append((find_name(signal), signal, engine))
     order = {name: place for place, name in enumerate((*CATALOG, *OF_AN_APP))}
     return sorted(found, key=lambda each: (order.get(each[0], len(order)), each[0]))
 

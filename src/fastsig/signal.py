@@ -162,7 +162,7 @@ class Signal(RobustEngine):
         ValueError: `on_error` is something else.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "name", "providing_args", "use_caching")
+    __slots__ = ("__dict__", "name", "providing_args", "use_caching")
 
     name: str | None
     providing_args: set[str]

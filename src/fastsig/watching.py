@@ -7,14 +7,21 @@ before.
 
 from __future__ import annotations
 
-import gc
 import os
 from contextvars import ContextVar
 from threading import RLock, local
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastsig.engine import Engine, find_engine, make_key, resolve, resolve_proxy, watch_new
+from fastsig.engine import (
+    Engine,
+    find_engine,
+    list_engines,
+    make_key,
+    resolve,
+    resolve_proxy,
+    watch_new,
+)
 from fastsig.signal import make_printable, name_of
 from fastsig.standins import find_original
 
@@ -82,7 +89,7 @@ def start_everywhere(observation: Observation) -> None:
     with lock:
         everywhere = (*everywhere, observation)
         watch_new(watch_send)  # before: a signal that is made meanwhile is found, or has it
-        for engine in find_engines():
+        for engine in list_engines():
             engine.set_watcher(watch_send)
 
 
@@ -92,14 +99,9 @@ def stop_everywhere(observation: Observation) -> None:
         everywhere = without(everywhere, observation)
         if not everywhere:
             watch_new(None)
-            for engine in find_engines():
+            for engine in list_engines():
                 if id(engine) not in watched:
                     engine.set_watcher(None)
-
-
-def find_engines() -> list[Engine]:
-    """Return the engines of all signals that there are."""
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), Engine)]
 
 
 # The watcher

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import threading
 import time
 
@@ -293,3 +294,43 @@ def test_caplog_level(fastsig, signal, called, caplog):
     with fastsig.watching.log_slow(0):
         signal.send(None, pk=1)
     assert len(caplog.records) == 2
+
+
+@pytest.mark.threads
+def test_other_threads_do_not_notice(fastsig):
+    # Whoever finds the signals through the garbage collector holds tuples that others still fill.
+    stop, errors, made = threading.Event(), [], 0
+
+    def make():
+        nonlocal made
+        while not stop.is_set():
+            try:
+                made += len(tuple(i for i in range(200)))
+            except SystemError as error:
+                errors.append(error)
+                return
+
+    threads = [threading.Thread(target=make) for _ in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(30):
+            fastsig.observe(print).stop()
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not errors
+    assert made
+
+
+def test_the_engines_are_known_as_long_as_they_live(engine, Signal, collect):
+    signal = Signal(name="known")
+    assert any(each is signal for each in engine.list_engines())
+    count = len(engine.list_engines())
+    del signal
+    collect()
+    assert len(engine.list_engines()) < count

@@ -20,6 +20,7 @@ __all__ = [
     "compiled",
     "find_engine",
     "is_class_key",
+    "list_engines",
     "make_key",
     "make_label",
     "register_host",
@@ -64,7 +65,7 @@ register_host = send.hosts.register_host
 Subclasses = table.Subclasses
 is_class_key, make_label = table.is_class_key, table.make_label
 make_key, resolve, resolve_proxy = table.make_key, table.resolve, table.resolve_proxy
-watch_new = table.watch_new
+list_engines, watch_new = table.list_engines, table.watch_new
 
 
 def find_engine(signal: Any) -> Engine | None:

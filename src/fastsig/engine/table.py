@@ -56,6 +56,10 @@ PAST = 16
 """So many receivers that died, or were not connected after all, are remembered of a signal."""
 
 PLAIN = Policy()
+"""The policy of an engine that is not configured."""
+
+ENGINES: dict[int, Any] = {}
+"""Weak references to all engines, each under a number of its own: see `list_engines`."""
 
 WATCHERS: list[Any] = [None]
 """The watcher that a new signal begins with: see `watch_new`."""
@@ -586,6 +590,32 @@ def make_state(table: Any, seen: Any, index: Any, senders: Any) -> State:
     return new
 
 
+class Gone:
+    """Takes an engine out of `ENGINES`; called when it dies."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: Any) -> None:
+        self.number = number
+
+    def __call__(self, reference: Any) -> None:
+        """Take the engine out."""
+        drop(ENGINES, self.number, None)
+
+
+def list_engines() -> list[Any]:
+    """Return all engines that there are.
+
+    Unlike ``gc.get_objects()``, this never gets hold of what another thread has half made.
+    """
+    found = []
+    for reference in ENGINES.copy().values():
+        engine = reference()
+        if engine is not None:
+            found.append(engine)
+    return found
+
+
 class Connections:
     """The connections of one signal.
 
@@ -593,7 +623,7 @@ class Connections:
     `_commit` runs.
     """
 
-    __slots__ = ("_by_value", "_cell", "_deleted", "_owner", "_policy", "_version")
+    __slots__ = ("__weakref__", "_by_value", "_cell", "_deleted", "_owner", "_policy", "_version")
 
     _cell: Any
 
@@ -605,6 +635,8 @@ class Connections:
         self._version = Version()
         state = make_state(make_table(self._version), 0, {}, {})
         self._cell = [state, NO_ROUTES, None, WATCHERS[0], NO_ROUTES]
+        number = next(NUMBERS)
+        ENGINES[number] = ReferenceType(self, Gone(number))
 
     def configure(self, policy: Policy, owner: Any = None) -> None:
         """Set the policy of the face, and the signal that receivers get; before the first send."""

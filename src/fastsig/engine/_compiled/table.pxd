@@ -7,6 +7,8 @@ cdef extern from "compat.h":
 # C variables: CPython clears the names of a module at exit, possibly before the last send.
 cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
 cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS, PLAIN
+cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS
+cdef dict ENGINES
 cdef object append, as_int, drop, get, pop, replace
 cdef Py_ssize_t CLASSED, NEVER, PAST, UNNAMED
 cdef Routes NO_ROUTES
@@ -21,6 +23,7 @@ cpdef make_holder(sender, bint by_value, callback)
 cpdef bint is_dead(reference) except -1
 cpdef resolve(reference)
 cpdef watch_new(watcher)
+cpdef list list_engines()
 cdef note_death(Version version, label)
 cdef add_to_past(Version version, tuple note)
 cpdef make_label(receiver)
@@ -99,8 +102,15 @@ cdef class State:
     cdef dict senders
 
 
+@cython.final
+@cython.no_gc
+cdef class Gone:
+    cdef object number
+
+
 @cython.no_gc_clear
 cdef class Connections:
+    cdef object __weakref__
     cdef object _owner
     cdef object _policy
     cdef list _cell
