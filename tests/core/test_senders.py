@@ -390,3 +390,30 @@ def test_a_weak_reference_as_a_sender(signal, collect):
     signal.connect(handler, sender="other")
     assert len(signal.send(sender)) == 1
     assert signal.disconnect(handler, sender=sender)
+
+
+def test_a_receiver_that_raises_for_several_keys_of_a_sender(Signal):
+    class Base:
+        pass
+
+    class Task(Base):
+        __trace__ = None
+        name = "proj.add"
+
+        def apply_async(self):
+            pass
+
+    def fails(**kwargs):
+        raise KeyError
+
+    task = Task()
+    keys = [{"sender": "proj.add"}, {"sender": task}, {"sender": Base, "subclasses": True}]
+    for first in keys:
+        for second in keys:
+            signal = Signal(name="several")
+            signal.connect(handler, **first)
+            signal.connect(fails, on_error="raise", **second)
+            with pytest.raises(KeyError):
+                signal.send(task)
+            assert signal.disconnect(fails, **second)
+            assert signal.send(task) == [(handler, "handler")]
