@@ -688,3 +688,56 @@ def test_policy_of_fastsig_logs(fastsig, engine, caplog):
         signal.send("s")
         signal.send_robust("s")
     assert len(caplog.records) == 2
+
+
+class TestPurging:
+    """A host that itself takes out of the table what died."""
+
+    @pytest.fixture
+    def host(self, engine):
+        class Keeps(engine.Policy):
+            by_value = False
+            purges = False
+
+        host = engine.Engine()
+        host.configure(Keeps(), object())
+        return host
+
+    def test_the_dead_stay(self, host, engine, collect):
+        def receiver(**kwargs):
+            return 1
+
+        def other(**kwargs):
+            return 2
+
+        class Sender:
+            pass
+
+        sender = Sender()
+        host.add_connection("one", host.make_reference(receiver), None, (None, False))
+        host.add_connection("two", other, sender, (None, False))
+        assert [response for _, response in host.send(sender)] == [1, 2]
+        entries = list(host.receivers)
+        assert [entry[2:] for entry in entries] == [(None, False)] * 2
+        del receiver, sender
+        collect()
+        for _ in range(3):
+            assert host.send(None) == []
+        assert not host.has_listeners()
+        assert host.receivers == entries
+
+    def test_a_dead_entry_is_in_the_way_until_it_is_removed(self, host, collect):
+        def receiver(**kwargs):
+            return 1
+
+        def other(**kwargs):
+            return 2
+
+        host.add_connection("key", host.make_reference(receiver))
+        del receiver
+        collect()
+        host.add_connection("key", other)
+        assert host.send(None) == []
+        assert host.remove_connection("key")
+        host.add_connection("key", other)
+        assert host.send(None) == [(other, 2)]

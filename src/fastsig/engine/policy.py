@@ -29,6 +29,10 @@ class Policy:
     """Whether the key of a str or bytes as a sender is its value, and of a proxy or a bound method
     what it stands for; otherwise the key of every sender is its identity."""
 
+    purges: ClassVar[bool] = True
+    """Whether the engine takes out of the table what died, also with the senders of what it added;
+    otherwise the host does."""
+
     unplanned: ClassVar[bool] = False
     """Whether each receiver is called by `call`, which takes longer, instead of by a plan."""
 

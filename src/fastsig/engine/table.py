@@ -623,13 +623,16 @@ class Connections:
     `_commit` runs.
     """
 
-    __slots__ = ("__weakref__", "_by_value", "_cell", "_deleted", "_owner", "_policy", "_version")
+    __slots__ = (
+        *("__weakref__", "_by_value", "_cell", "_deleted", "_owner", "_policy", "_purges"),
+        "_version",
+    )
 
     _cell: Any
 
     def _begin(self) -> None:
         """Start without connections, and with senders that are known by their values."""
-        self._by_value = True
+        self._by_value = self._purges = True
         self._deleted = False
         self._policy, self._owner = PLAIN, None
         self._version = Version()
@@ -641,7 +644,7 @@ class Connections:
     def configure(self, policy: Policy, owner: Any = None) -> None:
         """Set the policy of the face, and the signal that receivers get; before the first send."""
         self._policy, self._owner = policy, owner
-        self._by_value = policy.by_value
+        self._by_value, self._purges = policy.by_value, policy.purges
 
     def get_policy(self) -> Policy:
         """Return the policy of the face."""
@@ -739,7 +742,9 @@ class Connections:
         entry: Any = (keys, reference, *more) if more else (keys, reference)
         if raising:
             entry = RaisingEntry_(entry)
-        holder = make_holder(sender, self._by_value, self._version)
+        holder = None
+        if self._purges:
+            holder = make_holder(sender, self._by_value, self._version)
         code = hash(keys)
         while True:
             state = self._current()
@@ -750,7 +755,7 @@ class Connections:
             known = get(state.index, code)
             found = find_entry(known, keys)
             if found is not None:
-                if not is_dead(found[1]):
+                if not (self._purges and is_dead(found[1])):
                     return found[1]
                 self._version.bump()
                 continue
@@ -786,7 +791,7 @@ class Connections:
             if entry is None:
                 return False
             held = left = get(state.senders, sender_key)
-            if is_dead(entry[1]) or (held is not None and is_dead(held[0])):
+            if self._purges and (is_dead(entry[1]) or (held is not None and is_dead(held[0]))):
                 self._version.bump()
                 return False
             place = self._find_place(state.table, entry)
@@ -817,7 +822,7 @@ class Connections:
             for entry in entries:
                 keys = entry[0]
                 held = get(state.senders, keys[1])
-                if is_dead(entry[1]) or (held is not None and is_dead(held[0])):
+                if self._purges and (is_dead(entry[1]) or (held is not None and is_dead(held[0]))):
                     continue
                 alive.append(entry)
                 code = hash(keys)

@@ -6,8 +6,7 @@ cdef extern from "compat.h":
 
 # C variables: CPython clears the names of a module at exit, possibly before the last send.
 cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
-cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS, PLAIN
-cdef object CLASS, MethodReference_, RaisingEntry_, Subclasses_, Table_, WATCHERS
+cdef object CLASS, MethodReference_, PLAIN, RaisingEntry_, Subclasses_, Table_, WATCHERS
 cdef dict ENGINES
 cdef object append, as_int, drop, get, pop, replace
 cdef Py_ssize_t CLASSED, NEVER, PAST, UNNAMED
@@ -115,6 +114,7 @@ cdef class Connections:
     cdef object _policy
     cdef list _cell
     cdef bint _by_value
+    cdef bint _purges
     cdef bint _deleted
     cdef Version _version
 
