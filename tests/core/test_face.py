@@ -627,7 +627,7 @@ class TestOverrides:
         Host.instead = None
         assert len(host.send("s")) == 1
 
-    def test_asked_for_when_the_class_was_changed(self, engine, Host):
+    def test_asked_for_when_the_class_or_the_table_was_changed(self, engine, Host):
         if not engine.compiled:
             pytest.skip("nobody tells a Python program that a class was changed")
         host = Host()
@@ -643,6 +643,13 @@ class TestOverrides:
         host._fastsig.look_for_overrides_again()
         host.send("s")
         assert host.policy.asked == asked + 2
+        host._fastsig.add_connection("another", echo)
+        host.send("s")
+        assert host.policy.asked == asked + 2
+        host._fastsig.receivers.append((("uid", id(None)), echo))
+        for _ in range(2):
+            host.send("s")
+        assert host.policy.asked == asked + 3
 
     def test_a_signal_of_before(self, engine, Host):
         """One that has no engine yet is adopted when it is sent."""

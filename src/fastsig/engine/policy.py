@@ -83,7 +83,7 @@ class Policy:
     def overrides(self, engine: Any, signal: Any) -> tuple[Any, Any] | None:
         """Return what sends in the place of the engine of a host's signal, None for nothing.
 
-        A send asks for it when the signal's class was changed.
+        A send asks for it when the signal's class was changed, or its table from outside.
 
         Returns:
             ``(for the signal's send, for the class's send)``; each is None for the engine itself,

@@ -96,7 +96,11 @@ cdef inline send_any(
 ):
     """Send, with the arguments as the call site passes them; `way` is an index of `overrides`."""
     if self._owner is not None:
-        if self.tag == 0 or self.tag != fs_type_tag(<PyObject *>self._owner):
+        if (
+            self.tag == 0
+            or self.tag != fs_type_tag(<PyObject *>self._owner)
+            or self.looked != self._version.number
+        ):
             self.look_for_overrides()
         if self.overridden:
             override = fs_item(self._cell, 2)
@@ -498,6 +502,7 @@ cdef class Engine(Connections):
     """
 
     cdef fs_number tag         # of the owner's class, when it was looked at for overrides
+    cdef fs_number looked      # the version of the table then
     cdef fs_number overridden  # whether _cell[2] has any: (for `send`, for the class's `send`)
 
     def __cinit__(self, *args, **kwargs):
@@ -520,13 +525,15 @@ cdef class Engine(Connections):
         self.tag = 0
 
     cdef look_for_overrides(self):
-        # The tag is read before: if the class changes meanwhile, the next send looks again.
+        # Both are read before: if something changes meanwhile, the next send looks again.
+        looked = self._version.number
         if fs_type_tag(<PyObject *>self._owner) == 0:
             fs_type_lookup(self._owner, "send")  # gives the class a tag, if there are any left
         tag = fs_type_tag(<PyObject *>self._owner)
         overrides = self._policy.overrides(self, self._owner)
         self._cell[2] = overrides
         self.overridden = overrides is not None
+        self.looked = looked
         self.tag = tag
 
     cdef bint _commit(
