@@ -1,6 +1,7 @@
 """The engine itself, and a face over it that is made of nothing but its public names."""
 
 import functools
+import gc
 import importlib
 import inspect
 import logging
@@ -748,3 +749,125 @@ class TestPurging:
         assert host.remove_connection("key")
         host.add_connection("key", other)
         assert host.send(None) == [(other, 2)]
+
+
+class TestRobustness:
+    """What nobody does on purpose corrupts nothing."""
+
+    @pytest.fixture
+    def bare(self, engine):
+        return engine.Engine()
+
+    def test_a_weak_reference_that_returns_a_function_for_a_method(self, bare):
+        class Target:
+            def method(self, **kwargs):
+                return type(self)
+
+        target = Target()
+
+        class Changing(weakref.ref):
+            bound = True
+
+            def __call__(self):
+                return target.method if Changing.bound else Target.method
+
+        bare.receivers = [(("key", id(None)), Changing(target))]
+        assert bare.send("s") == [(target.method, Target)]
+        Changing.bound = False
+        with pytest.raises(TypeError, match="self"):
+            bare.send("s")
+
+    @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs CPython's collector")
+    def test_send_while_the_collector_clears_the_engine(self, bare):
+        """A finalizer that comes late may find an engine whose list of facts is empty."""
+        cell = next(each for each in gc.get_referents(bare) if type(each) is list)
+        cell.clear()
+        with pytest.raises(IndexError):
+            bare.send("s")
+
+    def test_another_owner_during_a_send(self, engine, bare):
+        class Owner:
+            pass
+
+        def first(signal, **kwargs):
+            del signal
+            bare.configure(engine.Policy(), None)
+
+        bare.configure(engine.Policy(), Owner())
+        second = functools.partial(lambda signal, **kwargs: type(signal))
+        for receiver in (first, second):
+            bare.add_connection(id(receiver), receiver)
+        assert bare.send("s") == [(first, None), (second, Owner)]
+
+    def test_dead_senders_of_a_host_that_purges(self, engine, bare):
+        """An engine that does not purge knows no senders, and never waits for one to go."""
+
+        class Keeping(engine.Policy):
+            purges = False
+
+        class Sender:
+            pass
+
+        bare.configure(Keeping())
+        sender = Sender()
+        bare.know_sender(sender)
+        bare.add_connection(id(echo), echo, sender)
+        assert len(bare.send(sender)) == 1
+        dead = id(sender)
+        del sender
+        again = next((each for each in map(lambda _: Sender(), range(1000)) if id(each) == dead), 0)
+        assert len(bare.send(again)) == (id(again) == dead)
+
+    def test_unplanned_receivers_are_planned_once(self, engine, bare):
+        class Unplanned(engine.Policy):
+            unplanned = True
+
+        bare.configure(Unplanned())
+        bare.add_connection(id(echo), echo)
+        for _ in range(3):
+            assert len(bare.send("s")) == 1
+            assert len(bare.find_route("s").shapes) == 1
+
+    @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
+    def test_attributes_of_a_signal_that_cannot_be_compared(self, engine):
+        class Bad:
+            def __hash__(self):
+                return hash("_fastsig")
+
+            def __eq__(self, other):
+                raise ValueError("cannot be compared")
+
+        class Host:
+            send = engine.class_send
+            receivers = (1,)
+
+        host = Host()
+        vars(host)[Bad()] = 1
+        attributes = vars(host)
+        before = sys.getrefcount(attributes)
+        for _ in range(10):
+            with pytest.raises(ValueError, match="cannot be compared"):
+                host.send("s")
+        assert sys.getrefcount(attributes) == before
+
+    def test_a_watcher_that_comes_while_an_engine_is_made(self, engine, core, monkeypatch):
+        """Whoever watches all signals finds each engine, or the engine has the watcher."""
+        if core == "compiled":
+            pytest.skip("nothing can be put between the lines of compiled code")
+        table = sys.modules[engine.Engine.__mro__[1].__module__]
+        watcher = object()
+        seen = []
+
+        class Gone(table.Gone):
+            def __init__(self, number):
+                super().__init__(number)
+                engine.watch_new(watcher)
+                seen.extend(engine.list_engines())
+
+        monkeypatch.setattr(table, "Gone", Gone)
+        try:
+            made = engine.Engine()
+        finally:
+            engine.watch_new(None)
+        assert made not in seen
+        assert made._cell[3] is watcher

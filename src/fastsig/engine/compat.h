@@ -89,6 +89,15 @@ static inline PyObject *fs_get(PyObject *dict, PyObject *key) {
     return value;
 }
 
+/* A value of a thing's `__dict__`, None if it is not there. */
+static inline PyObject *fs_attribute(PyObject *thing, PyObject *name) {
+    PyObject *value, *attributes = PyObject_GenericGetDict(thing, NULL);
+    if (attributes == NULL) { return NULL; }
+    value = fs_get(attributes, name);
+    Py_DECREF(attributes);
+    return value;
+}
+
 /* Where an object is in a list, by identity, -1 if it is not there: 0.4 ns for each item. */
 static inline Py_ssize_t fs_find(PyObject *list, PyObject *item) {
     Py_ssize_t i, found = -1;

@@ -39,6 +39,7 @@ cdef extern from "compat.h":
     unsigned int fs_type_tag(PyObject *thing)
     object fs_item(list items, Py_ssize_t i)
     object fs_get(dict mapping, key)
+    object fs_attribute(object thing, object name)
     Py_ssize_t fs_find(PyObject *items, PyObject *item)
     object fs_raise()
     PyObject **fs_items(PyObject *)
@@ -57,7 +58,6 @@ cdef extern from "compat.h":
     bint PyWeakref_CheckRefExact(PyObject *)
     bint PyWeakref_CheckRef(PyObject *)
     object PyMethod_New(object function, object owner)
-    PyObject *PyObject_GenericGetDict(object, void *) except NULL
     void PyObject_GC_Track(PyObject *)
     void PyObject_GC_UnTrack(PyObject *)
     void Py_SET_SIZE(PyObject *, Py_ssize_t)
@@ -94,7 +94,10 @@ cdef object NO_SENDER = "send() missing 1 required argument: 'sender'"
 cdef inline send_any(
     Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust, int way
 ):
-    """Send, with the arguments as the call site passes them; `way` is an index of `overrides`."""
+    """Send, with the arguments as the call site passes them.
+
+    `way` is the place in the overrides of what `send` was called through: see `Policy.overrides`.
+    """
     if self._owner is not None:
         if (
             self.tag == 0
@@ -121,11 +124,11 @@ cdef inline send_any(
 cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robust):
     """Call every receiver; return the list of ``(receiver, response)``."""
     cdef PyObject *small[SMALL + 1]
-    cdef PyObject **vector = small  # the arguments of a call, with room for a `self` before them
+    cdef PyObject **vector = small  # the arguments of a call, from [1] on; [0] is for a `self`
     cdef PyObject **references = fs_items(<PyObject *>calls.references)
     cdef PyObject **codes = fs_items(<PyObject *>calls.codes)
     cdef PyObject **plans = fs_items(<PyObject *>calls.plans)
-    cdef PyObject *signal = <PyObject *>(self if self._owner is None else self._owner)
+    cdef object signal = self if self._owner is None else self._owner
     cdef PyObject *plan
     cdef PyObject *callee
     cdef PyObject *response
@@ -137,8 +140,8 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
     cdef bint failed = False
     cdef list responses
 
-    if PyList_GET_SIZE(calls.sent) > SMALL:
-        vector = <PyObject **>PyMem_Malloc((PyList_GET_SIZE(calls.sent) + 1) * sizeof(PyObject *))
+    if calls.count > SMALL:
+        vector = <PyObject **>PyMem_Malloc((calls.count + 1) * sizeof(PyObject *))
         if vector is NULL:
             raise MemoryError
     try:
@@ -153,7 +156,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
             kind = (<Plan>plan).kind
             for j in range((<Plan>plan).count):
                 place = (<Plan>plan).order[j]
-                vector[1 + j] = signal if place < 0 else args[place]
+                vector[1 + j] = <PyObject *>signal if place < 0 else args[place]
 
             while i < (<Plan>plan).stop:
                 receiver = receiver_of(<object>references[i])
@@ -164,6 +167,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
 
                 callee = <PyObject *>receiver
                 if kind == KIND_METHOD:
+                    callee = <PyObject *>None
                     if PyMethod_Check(receiver):
                         callee = PyMethod_GET_FUNCTION(receiver)
                         vector[0] = PyMethod_GET_SELF(receiver)
@@ -176,12 +180,13 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
                     PyFunction_Check(callee)
                     and PyFunction_GET_CODE(callee) is codes[i - 1]
                 ):
-                    route.shapes.clear()  # no plan holds for it: the next send plans again
+                    if kind != KIND_UNPLANNED:
+                        route.shapes.clear()  # its code was replaced: the next send plans again
                     sender, named = gather(args, calls.nargs, calls.names)
                     call_one = self._policy.call
                     response = PyObject_CallFunctionObjArgs(
-                        call_one, signal, <PyObject *>receiver, <PyObject *>sender,
-                        <PyObject *>named, NULL
+                        call_one, <PyObject *>signal, <PyObject *>receiver,
+                        <PyObject *>sender, <PyObject *>named, NULL
                     )
                 elif kind == KIND_FUNCTION:
                     response = fs_call_function(
@@ -220,7 +225,7 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
         Py_SET_SIZE(<PyObject *>responses, filled)
     PyObject_GC_Track(<PyObject *>responses)
     if failed:
-        return self._policy.finish(self.get_owner(), responses)
+        return self._policy.finish(signal, responses)
     return responses
 
 
@@ -228,13 +233,14 @@ cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs,
     """Return the route of the sender among the arguments of a send, None if there is a watcher."""
     cdef PyObject *sender
     routes = fs_item(self._cell, 1)
-    if (<Routes>routes).seen == self._version.number:
+    # None in an engine that the garbage collector clears, while a finalizer sends.
+    if routes is not None and (<Routes>routes).seen == self._version.number:
         if (<Routes>routes).sole is not None:
             return (<Routes>routes).sole
         sender = sender_among(args, nargs, kwnames)
         if self._by_value and PyUnicode_CheckExact(<object>sender):
             found = fs_get((<Routes>routes).by_sender, <object>sender)
-            if found is None and (<Routes>routes).open_to_str:
+            if found is None and ((<Routes>routes).unnamed or (<Routes>routes).open_to_str):
                 return self.find_route(<object>sender)
         else:
             found = fs_get((<Routes>routes).by_sender, PyLong_FromVoidPtr(sender))
@@ -407,15 +413,14 @@ cdef class Calls:
     """The receivers of a route and how they take one call shape; immutable.
 
     A call shape is what a call site passes: a number of positional arguments (`nargs`) and a tuple
-    of keyword names.  A plan holds for its i-th receiver as long as that runs `codes[i]`.
+    of keyword names.  The plan of the i-th receiver holds as long as calling that runs the code
+    object `codes[i]`; where it is not known what runs (None), until the next edit.
     """
 
     cdef Py_ssize_t nargs
     cdef PyObject *kwnames  # the tuple that a call site passed, or NULL; `names` keeps it
     cdef tuple names
-    cdef tuple named        # the names under which receivers get the arguments
-    cdef list sent          # the place of each of them among the arguments sent; -1 for the signal
-    cdef bint clash         # an argument that was sent has the name of the signal
+    cdef Py_ssize_t count   # how many arguments a receiver gets at most
     cdef tuple references
     cdef tuple codes
     cdef tuple plans
@@ -451,18 +456,18 @@ cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwna
     new.nargs = nargs
     new.kwnames = kwnames
     new.names = names
+    # The place of each argument among those that were sent; -1 for the signal.
     sent = list(range(nargs + len(names)))
     if nargs == 0:
         at = names.index("sender")
         sent.insert(0, sent.pop(at))
         names = (*names[:at], *names[at + 1:])
     if self._policy.names:
-        new.named = (*self._policy.names, *names)
-        new.sent = [-1, *sent]
-        new.clash = new.named[0] in names
+        named, clash = (*self._policy.names, *names), self._policy.names[0] in names
+        sent.insert(0, -1)
     else:
-        new.named = ("sender", *names)
-        new.sent = sent
+        named, clash = ("sender", *names), False
+    new.count = len(sent)
 
     cdef Plan plan = None
     plans, codes, references, last = [], [], [], None
@@ -471,15 +476,15 @@ cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwna
     for place, reference in enumerate(references):
         receiver = receiver_of(reference)
         if not self._policy.names:
-            found = KIND_OTHER, None, (0,), tuple(range(1, len(new.named)))
-        elif receiver is None or new.clash or self._policy.unplanned:
+            found = KIND_OTHER, None, (0,), tuple(range(1, len(named)))
+        elif receiver is None or clash or self._policy.unplanned:
             found = KIND_UNPLANNED, None, (), ()
         else:
-            found = self._policy.plan(receiver, new.named)
+            found = self._policy.plan(receiver, named)
         kind, code, positional, by_keyword = found
         if plan is None or last != (kind, positional, by_keyword):
             last = kind, positional, by_keyword
-            plan = Plan(kind, new.named, new.sent, positional, by_keyword)
+            plan = Plan(kind, named, sent, positional, by_keyword)
             plans.append(plan)
         plan.stop = place + 1
         codes.append(code)
@@ -521,20 +526,29 @@ cdef class Engine(Connections):
         return run(self, route, calls, fs_items(<PyObject *>args), robust)
 
     def look_for_overrides_again(self):
-        """Ask the policy at the next send whether somebody overrides it."""
+        """Ask the policy at the next send whether somebody overrides it.
+
+        A send notices a change of the class itself; whoever changes an instance calls this.
+        """
         self.tag = 0
 
     cdef look_for_overrides(self):
-        # Both are read before: if something changes meanwhile, the next send looks again.
         looked = self._version.number
         if fs_type_tag(<PyObject *>self._owner) == 0:
             fs_type_lookup(self._owner, "send")  # gives the class a tag, if there are any left
         tag = fs_type_tag(<PyObject *>self._owner)
         overrides = self._policy.overrides(self, self._owner)
-        self._cell[2] = overrides
-        self.overridden = overrides is not None
-        self.looked = looked
-        self.tag = tag
+        fs_lock()
+        try:
+            _old = fs_item(self._cell, 2)  # lives until the lock is released
+            self._cell[2] = overrides
+            self.overridden = overrides is not None
+            # If something has changed meanwhile, the next send looks again.
+            same = self._version.number == looked and fs_type_tag(<PyObject *>self._owner) == tag
+            self.looked = looked
+            self.tag = tag if same else 0
+        finally:
+            fs_unlock()
 
     cdef bint _commit(
         self, State state, State facts, change, tuple args,
@@ -605,9 +619,7 @@ cdef send_adopted(
     object self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust
 ):
     """Send a signal of a host, called through its class."""
-    cdef PyObject *attributes = PyObject_GenericGetDict(self, NULL)
-    engine = fs_get(<dict>attributes, ENGINE)
-    Py_DECREF(attributes)
+    engine = fs_attribute(self, ENGINE)
     if engine is None or (<Engine?>engine)._owner is not self:
         engine = hosts.adopt(self)
         if not isinstance(engine, Engine):

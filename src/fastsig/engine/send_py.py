@@ -194,7 +194,8 @@ def run(  # noqa: PLR0912
                     if kind is UNPLANNED or (
                         code is not None and getattr(callee, "__code__", None) is not code
                     ):
-                        route.shapes.clear()  # no plan holds for it: the next send plans again
+                        if kind is not UNPLANNED:
+                            route.shapes.clear()  # its code was replaced: the next send plans again
                         response = engine._policy.call(signal, receiver, sender, named)
                     elif kwargs is None:
                         response = receiver(*args)

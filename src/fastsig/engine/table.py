@@ -3,16 +3,16 @@
 One source for two builds: Python runs it as it stands, and Cython compiles it as
 ``fastsig.engine._compiled.table``, with the types that ``_compiled/table.pxd`` declares.
 
-`Connections._cell` holds everything that changes: ``[State, Routes, overrides, watcher, Routes]``.
-Each is replaced as a whole; State and Routes are valid only while the `seen` that they carry is the
-signal's version.  So a send reads without a lock.  While there is a watcher, the last item has the
-routes, and a send, which finds none in the second, goes through the watcher.
+`Connections._cell` holds everything that changes (see `_begin`).  Each item is replaced as a whole,
+so a send reads it without a lock.  Routes are used only while their `seen` is the number of the
+signal's `Version`; every edit puts `NO_ROUTES` in their place.
 
-An edit works on a copy of the facts, then commits under one lock, and starts again if something
-changed meanwhile.  No foreign code runs under the lock: keys are compared before it is taken, and
-whatever an edit drops lives until it is released.  Should foreign code run there all the same (a
-garbage collection before 3.12, an OS signal handler, a tracer), in the same thread, the commit
-notices, because it checks and changes in one line.
+An edit is worked out without a lock.  Then `_commit` takes the lock of all edits, and does nothing
+unless the State and the number are still those that the edit was worked out from; the edit starts
+again.  No foreign code runs under the lock: keys are compared before it is taken, and whatever an
+edit drops lives until it is released.  Should foreign code run there all the same (a garbage
+collection before 3.12, an OS signal handler, a tracer), it runs in the same thread, between two
+lines; so each check stands on one line with the change that it guards.
 
 Avoid comprehensions over objects that are made on the way: if the append runs out of memory, Cython
 3.3 decrements the reference count of the item twice.
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     Entry = tuple[Any, ...]
     """``((receiver key, sender key), reference, ...)``: a face may add more."""
 
-# Kept as names: called as methods, Cython would call the overrides of `Table`, and for a typed
-# dict it borrows what another thread may replace.
+# Called by these names, not as methods: those of `Table` are edits, and for a typed dict Cython
+# would borrow a value that another thread may replace.
 append, pop, replace = list.append, list.pop, list.__setitem__
 get, drop = dict.get, dict.pop
 ALL = slice(None)
@@ -199,11 +199,14 @@ def resolve(reference: Any) -> Any:
 
 
 class Version:
-    """A number that changes with every death and with every change from outside.
+    """What changes with a signal.
+
+    `number` changes with every death, with every change of the table from outside, and whenever
+    something is in doubt; `edits` counts the signal's own edits, and only `change_if` reads it.
+    `past` has the labels of the receivers that died last, and what `Connections.remember` was told.
 
     It is the callback of the weak references to senders, and refers to no signal: so it can be
-    called at any time, and keeps none alive.  The signal's own edits are counted in `edits`; `past`
-    has the labels of the receivers that died last, and what `Connections.remember` was told.
+    called at any time, and keeps none alive.
     """
 
     __slots__ = ("edits", "number", "past")
@@ -215,7 +218,7 @@ class Version:
 
     def bump(self) -> None:
         """Change the number."""
-        number = next(NUMBERS)
+        number = next(NUMBERS)  # a variable that is typed where it is compiled
         self.number = number
 
     def __call__(self, reference: Any = None) -> None:
@@ -239,6 +242,7 @@ class Version:
 
     def change_if(self, moment: Any, table: Any, kept: Any, change: Any, args: Any) -> bool:
         """Do ``change(*args)`` if nothing has changed since that moment; return whether."""
+        # Checked again after the number was changed: foreign code may have run before it was.
         seen, edits = moment
         changing = next(NUMBERS)
         kept.extend(table)
@@ -309,11 +313,12 @@ class Table(list):  # type: ignore[type-arg]
 
     def _change_at(self, work_out: Any, method: Any, *args: Any) -> None:
         """Change the list as is worked out, without the lock, from its entries."""
-        change, done = method.__get__(self), False  # bound before, as in `Connections.refresh`
-        while not done:
+        change = method.__get__(self)  # bound before, as in `Connections._refresh`
+        while True:
             moment, entries = Table_.locked(self.version.look_at, self)
             all_args = (*args, work_out(entries))
-            done = Table_.locked(self.version.change_if, moment, self, [], change, all_args)
+            if Table_.locked(self.version.change_if, moment, self, [], change, all_args):
+                return
 
     def append(self, entry: Any) -> None:
         self._change(append, check_entry(entry))
@@ -427,17 +432,9 @@ class Route:
     raising: tuple[Any, ...]
     references: tuple[Any, ...]
 
-    def __init__(self, entries: Any, places: Any, holder: Any = None) -> None:
-        references, raising = [], []
-        for place in places:
-            entry = entries[place]
-            references.append(entry[1])
-            if type(entry) is RaisingEntry_:
-                raising.append(entry[1])
-        self.references = tuple(references)
-        self.raising = tuple(raising)
-        self.holder = holder
-        self.shapes: list[Any] = []
+    def __init__(self, references: Any, raising: Any, holder: Any, shapes: Any) -> None:
+        self.references, self.raising = references, raising
+        self.holder, self.shapes = holder, shapes
 
     def raises(self, receiver: Any) -> bool:
         """Return whether what this receiver raises reaches the sender from every send."""
@@ -448,21 +445,33 @@ class Route:
         return False
 
 
-class Routes:
-    """The routes of a table as it was at version `seen`.
+def make_route(entries: Any, places: Any, holder: Any = None) -> Route:
+    """Return the route that has the entries at these places."""
+    references, raising = [], []
+    for place in places:
+        entry = entries[place]
+        references.append(entry[1])
+        if type(entry) is RaisingEntry_:
+            raising.append(entry[1])
+    return Route(tuple(references), tuple(raising), holder, [])
 
-    `by_sender` maps each sender key in the table to its Route or, until that is needed, to the
-    places of its entries; `sole` is the route of everybody where there are no such keys.
+
+class Routes:
+    """The routes of a table as it was when the number of the version was `seen`.
+
+    `by_sender` maps each sender key in the table to its Route, or to the places of its entries as
+    long as nobody has asked for that; `sole` is the route of everybody where there are no such keys.
 
     A sender may be reached under **further keys** than its own: its names, and its classes.  They
     are asked for when its route is made, and only where the table has such keys: `names`,
-    `classes`.  `open` tells that this may be so for a sender that is not in `by_sender`, and
-    `open_to_str` that it may be for one that is a str; `more` has what is worked out then.
+    `classes`.  So a sender that is not in `by_sender` is looked at further if the table is `open`;
+    one that is a str, if a class is connected that a str belongs to (`open_to_str`), or objects
+    whose names are not known yet (`unnamed`).  `more` has what is worked out then.
     """
 
     __slots__ = (
         *("__weakref__", "any", "by_sender", "classes", "entries", "more", "names", "open"),
-        *("open_to_str", "seen", "sole"),
+        *("open_to_str", "seen", "sole", "unnamed"),
     )
 
     def __init__(self, seen: Any, entries: Any, by_value: Any = False) -> None:
@@ -487,22 +496,18 @@ class Routes:
             if anybody:
                 places.extend(anybody)
                 places.sort()
-        self.any = Route(entries, anybody)
+        self.any = make_route(entries, anybody)
         self.sole = None if self.by_sender else self.any
         self.entries = entries if self.by_sender else None
         self.names = self.names and by_value
         self.open = self.names or self.classes
-        self.open_to_str = UNNAMED if objects and by_value else 0
+        self.unnamed = objects and by_value
+        self.open_to_str = False
         self.more: dict[Any, Any] = {}
         if self.classes:
             for key in make_class_keys(""):
                 if key in self.by_sender:
-                    self.open_to_str |= CLASSED
-
-
-UNNAMED, CLASSED = 1, 2
-"""Why `Routes.open_to_str`: objects are connected, whose names are not known yet; a class is
-connected that a str belongs to."""
+                    self.open_to_str = True
 
 
 class Forget:
@@ -527,10 +532,7 @@ def forget_route(routes: Any, sender_key: Any) -> None:
 
 def share_route(shared: Any, holder: Any) -> Route:
     """Return a route for one sender more: many reach the same receivers, and share the plans."""
-    route = Route((), (), holder)
-    route.references, route.raising = shared.references, shared.raising
-    route.shapes = shared.shapes
-    return route
+    return Route(shared.references, shared.raising, holder, shared.shapes)
 
 
 def group_places(routes: Any) -> Any:
@@ -604,9 +606,9 @@ class Gone:
 
 
 def list_engines() -> list[Any]:
-    """Return all engines that there are.
+    """Return all engines that there are; the faces of the newest may not be complete.
 
-    Unlike ``gc.get_objects()``, this never gets hold of what another thread has half made.
+    Unlike ``gc.get_objects()``, this never gets hold of a tuple that another thread still fills.
     """
     found = []
     for reference in ENGINES.copy().values():
@@ -636,10 +638,17 @@ class Connections:
         self._deleted = False
         self._policy, self._owner = PLAIN, None
         self._version = Version()
-        state = make_state(make_table(self._version), 0, {}, {})
-        self._cell = [state, NO_ROUTES, None, WATCHERS[0], NO_ROUTES]
+        self._cell = [
+            make_state(make_table(self._version), 0, {}, {}),
+            NO_ROUTES,  # the routes that a send uses; none while there is a watcher
+            None,  # the overrides: see `Policy.overrides`
+            None,  # the watcher, through which a send goes that finds no routes
+            NO_ROUTES,  # the routes that it uses
+        ]
         number = next(NUMBERS)
         ENGINES[number] = ReferenceType(self, Gone(number))
+        if WATCHERS[0] is not None:
+            Table_.locked(self._replace_watcher, [], WATCHERS)
 
     def configure(self, policy: Policy, owner: Any = None) -> None:
         """Set the policy of the face, and the signal that receivers get; before the first send."""
@@ -702,7 +711,7 @@ class Connections:
 
     def set_watcher(self, watcher: Any) -> None:
         """Send through ``watcher(engine, sender, named, robust)``; with None, directly again."""
-        Table_.locked(self._replace_watcher, [], watcher)
+        Table_.locked(self._replace_watcher, [], [watcher])
 
     def make_reference(self, receiver: Any) -> Any:
         """Return a weak reference to a receiver whose death the signal notices.
@@ -806,7 +815,10 @@ class Connections:
                 return True
 
     def _current(self) -> State:
-        """Return the state; purge what died, and index what was changed from outside, before."""
+        """Return the state; purge what died, and index what was changed from outside, before.
+
+        Edits come here, and the first send after one of these.
+        """
         state: State = self._cell[0]
         if state.seen == self._version.number:
             return state
@@ -834,7 +846,7 @@ class Connections:
                 if held is not None:
                     known = get(new.senders, keys[1])
                     new.senders[keys[1]] = (held[0], 1 if known is None else known[1] + 1)
-            # Whoever took entries out of the table may put them back: their senders stay known.
+            # Entries that are not in the table may be put back: their senders stay known.
             for sender_key in list(state.senders):
                 held = get(state.senders, sender_key)
                 if held is None or sender_key in new.senders or type(held[0]) is tuple:
@@ -870,15 +882,15 @@ class Connections:
             if type(found) is not Route:
                 is_open = routes.open
                 if type(sender_key) is str:
-                    if routes.open_to_str & UNNAMED:
+                    if routes.unnamed:
                         self._add_names(routes)
                         continue
-                    is_open = routes.open_to_str != 0
+                    is_open = routes.open_to_str
                 if is_open:
                     return self._find_further(routes, sender, sender_key, found)
                 if found is None:
                     return routes.any  # type: ignore[no-any-return]
-                found = Route(routes.entries, found, self.find_holder(sender_key))
+                found = make_route(routes.entries, found, self.find_holder(sender_key))
                 routes.by_sender[sender_key] = found
             route = found
             if not is_dead(route.holder):
@@ -891,7 +903,7 @@ class Connections:
         """Know who the sender of entries is that are yet to come, for a new signal."""
         state = self._cell[0]
         holder = make_holder(sender, self._by_value, self._version)
-        if holder is not None:
+        if holder is not None and self._purges:
             state.senders[make_sender_key(sender, self._by_value)] = (holder, 0)
 
     def find_holder(self, sender_key: Any) -> Any:
@@ -930,12 +942,12 @@ class Connections:
             once = tuple(find_once(routes.entries, places))
             shared = get(routes.more, once)
             if shared is None:
-                shared = Route(routes.entries, once)
+                shared = make_route(routes.entries, once)
                 routes.more[once] = shared
         elif found is None:
             shared = routes.any
         else:
-            shared = Route(routes.entries, found)
+            shared = make_route(routes.entries, found)
         if found is not None:
             holder = self.find_holder(sender_key)
         elif type(sender_key) is not int:
@@ -966,7 +978,7 @@ class Connections:
             for sender_key in sender_keys:
                 places.update(groups[sender_key])
             routes.by_sender[name] = find_once(routes.entries, places)
-        routes.open_to_str = routes.open_to_str & CLASSED
+        routes.unnamed = False
 
     # With the lock held: no foreign code, and each check on one line with what it guards.  `kept`
     # gets what they may drop, to live until the lock is released.
@@ -993,14 +1005,14 @@ class Connections:
         Arguments:
             state: The state that the edit was worked out from.
             facts: The state with the index and the senders to go on with.
-            change: What changes the table, in C and without an allocation, when called with
-            args: these arguments.
-            exact: Whether the index is valid afterwards, once `code` leads to `entry`, or to
-                nothing where that is None.
+            change: Changes the table, in C and without an allocation.
+            args: The arguments of `change`.
+            exact: Whether the index is valid once `code` leads to `entry`, or to nothing if that is
+                None; otherwise the next operation makes it anew.
             code: The hash of the keys.
             entry: The entry that is added.
-            sender_key: The key of the sender that has
-            held: this holder afterwards, and number of entries; None for none.
+            sender_key: The key of the sender.
+            held: The sender's holder and number of entries afterwards, None for none.
         """
         # Whatever interrupts this leaves an interim state.  That is never valid, so the next
         # operation makes the index anew from the table; and it knows all senders from before.
@@ -1032,9 +1044,10 @@ class Connections:
         place = 1 if cell[3] is None else 4
         if cell[0] is state and version.number == routes.seen: cell[place] = routes  # fmt: skip
 
-    def _replace_watcher(self, kept: Any, watcher: Any) -> None:
+    def _replace_watcher(self, kept: Any, watchers: Any) -> None:
+        """Take the watcher from a list: that of new signals may be replaced meanwhile."""
         kept.extend(self._cell)
-        self._cell[3] = watcher
+        self._cell[3] = watchers[0]
         self._cell[1] = self._cell[4] = NO_ROUTES
 
     def _replace_table(self, kept: Any, table: Any) -> None:
@@ -1042,6 +1055,7 @@ class Connections:
         kept.extend(self._cell)
         while True:
             state: State = self._cell[0]
+            kept.append(state)
             new = make_state(table, NEVER, {}, state.senders)
             self._version.bump()
             if self._cell[0] is state: self._cell[0] = new; break  # fmt: skip

@@ -9,7 +9,7 @@ cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
 cdef object CLASS, MethodReference_, PLAIN, RaisingEntry_, Subclasses_, Table_, WATCHERS
 cdef dict ENGINES
 cdef object append, as_int, drop, get, pop, replace
-cdef Py_ssize_t CLASSED, NEVER, PAST, UNNAMED
+cdef Py_ssize_t NEVER, PAST
 cdef Routes NO_ROUTES
 
 cpdef resolve_proxy(thing)
@@ -29,6 +29,7 @@ cpdef make_label(receiver)
 cdef make_table(Version version, entries=*)
 cdef find_entry(known, tuple keys)
 cdef forget_route(Routes routes, sender_key)
+cdef Route make_route(list entries, places, holder=*)
 cdef Route share_route(Route shared, holder)
 @cython.locals(groups=dict)
 cdef dict group_places(Routes routes)
@@ -77,7 +78,8 @@ cdef class Routes:
     cdef bint names
     cdef bint classes
     cdef bint open
-    cdef fs_number open_to_str
+    cdef bint open_to_str
+    cdef fs_number unnamed
     cdef dict more
 
 
