@@ -815,7 +815,8 @@ class TestRobustness:
         assert len(bare.send(sender)) == 1
         dead = id(sender)
         del sender
-        again = next((each for each in map(lambda _: Sender(), range(1000)) if id(each) == dead), 0)
+        made = (Sender() for _ in range(1000))
+        again = next((each for each in made if id(each) == dead), None)
         assert len(bare.send(again)) == (id(again) == dead)
 
     def test_unplanned_receivers_are_planned_once(self, engine, bare):

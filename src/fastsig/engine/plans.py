@@ -69,7 +69,7 @@ def make_plan(receiver: object, names: tuple[str, ...], trim: bool = True) -> Pl
     """
     kind, function = function_of(receiver)
     code = None if function is None else function.__code__
-    taken = find_taken(receiver, kind, function, code) if trim else None
+    taken = find_taken(receiver) if trim else None
     positional: list[int] = []
     if code is not None:
         bound = kind != FUNCTION
@@ -91,23 +91,14 @@ def make_plan(receiver: object, names: tuple[str, ...], trim: bool = True) -> Pl
     return kind, code, tuple(positional), tuple(keywords)
 
 
-def find_taken(
-    receiver: object, kind: int, function: FunctionType | None, code: CodeType | None
-) -> set[str] | None:
-    """Return the names that a receiver is trimmed to, None for all.
-
-    Arguments:
-        receiver: The receiver.
-        kind: Its kind, and
-        function: its function, from `function_of`.
-        code: The code of that.
-    """
-    if function is None or code is None:
+def find_taken(receiver: object) -> set[str] | None:
+    """Return the names that a receiver is trimmed to, None for all."""
+    kind, function = function_of(receiver)
+    if function is None:
         return keywords_of(receiver)
+    code = function.__code__
     if getattr(function, "_retries", None) is code:  # not something that `functools.wraps` made
-        wrapped = function.__wrapped__  # type: ignore[attr-defined]
-        kind, function = function_of(wrapped)
-        return find_taken(wrapped, kind, function, None if function is None else function.__code__)
+        return find_taken(function.__wrapped__)  # type: ignore[attr-defined]
     if code.co_flags & VARKEYWORDS:
         return keywords_of(receiver) if hasattr(function, "__signature__") else None
     names, count = code.co_varnames, code.co_argcount

@@ -460,7 +460,7 @@ class Routes:
     """The routes of a table as it was when the number of the version was `seen`.
 
     `by_sender` maps each sender key in the table to its Route, or to the places of its entries as
-    long as nobody has asked for that; `sole` is the route of everybody where there are no such keys.
+    long as nobody has asked for that; `sole` is everybody's route where there are no such keys.
 
     A sender may be reached under **further keys** than its own: its names, and its classes.  They
     are asked for when its route is made, and only where the table has such keys: `names`,
