@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 import warnings
 from types import CoroutineType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakMethod, ref
 
 from fastsig.advice import SignalWarning, describe, find_caller, unwrap
 from fastsig.engine import make_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["forget_connection", "note_call", "watch_connection"]
 
@@ -36,9 +39,17 @@ class Record:
         else:
             self.reference = ref(receiver, self.warn)
 
-    def warn(self, reference: Any) -> None:
+    def warn(
+        self,
+        reference: Any,
+        records: dict[tuple[int, Any], Record] = records,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
         """Warn that the receiver died, at the line that connected it."""
-        if records.pop(self.key, None) is None or self.signal() is None or sys.is_finalizing():
+        # What a module names may be gone before the last callback at exit: hence the defaults.
+        if records.get(self.key) is not self or records.pop(self.key, None) is None:
+            return
+        if self.signal() is None or is_finalizing():
             return
         text = (
             f"{self.name} died before {self.of or 'the signal'} called it for the first time,"

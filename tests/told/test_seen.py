@@ -1,6 +1,7 @@
 """`connections` and `explain`, on own signals and on Celery's."""
 
 import os
+import subprocess
 import sys
 import weakref
 from types import SimpleNamespace
@@ -325,6 +326,33 @@ assert [repr(each) for _, each in saved.send("s", b=1)] == ["ValueError()", "['b
 @pytest.mark.parametrize("how", ["FASTSIG_DEBUG", "PYTHONDEVMODE"])
 def test_development_mode(run, how):
     run(DEVELOPMENT, **{how: "1"})
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="needs what CPython clears last")
+def test_development_mode_is_silent_at_exit(environment, tmp_path):
+    """A receiver may outlive the names of fastsig's modules."""
+    program = """
+import ctypes, sys, types
+early = sys.modules["early"] = types.ModuleType("early")  # cleared after what is imported later
+import fastsig.development
+early.saved = fastsig.Signal()
+exec("def inner(sender): pass", vars(early))
+early.saved.connect(early.inner)
+assert len(fastsig.development.records) == 1
+for module in (early, fastsig.development):
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(module))
+del early, module
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "FASTSIG_DEBUG": "1"},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
 
 
 def test_is_silent_otherwise(run):
