@@ -11,6 +11,18 @@ class Sender:
     pass
 
 
+class Task(Sender):
+    """As much of a task of Celery's as fastsig knows one by."""
+
+    __trace__ = None
+
+    def __init__(self, name):
+        self.name = name
+
+    def apply_async(self):
+        pass
+
+
 class Listener:
     def method(self, sender, value=None, **named):
         return value
@@ -25,6 +37,7 @@ class Work:
     def __init__(self):
         self.signal = Signal()
         self.sender = Sender()
+        self.task = Task("proj.add")
         self.listener = Listener()
         self.function = lambda value=None, **named: value
         self.value = object()
@@ -82,6 +95,63 @@ class Work:
         self.signal.send(Sender(), value=self.value)
         self.signal.send(f"stranger {i}", value=self.value)
 
+    def connect_for_tasks(self):
+        for receiver in (self.function, self.listener.method):
+            self.signal.connect(receiver, senders=["proj.add", self.task])
+            self.signal.connect(receiver, sender="proj.mul")
+            self.signal.connect(receiver, sender=Sender, subclasses=True)
+
+    def tasks_and_names(self, i):
+        """Those that are connected, and others of the same name, which die."""
+        if i == 0:
+            self.connect_for_tasks()
+        for sender in (self.task, "proj.add", Task("proj.add"), Task("proj.mul"), "proj.mul"):
+            self.signal.send(sender, value=self.value)
+            self.signal.has_listeners(sender)
+
+    def strange_tasks(self, i):
+        """Tasks and names, ever new ones, that are connected by their class, or not at all."""
+        if i == 0:
+            self.connect_for_tasks()
+        self.signal.send(Task(f"stranger {i}"), value=self.value)
+        self.signal.send(f"stranger {i}", value=self.value)
+        self.signal.has_listeners(senders=[Task("proj.add"), f"stranger {i}"])
+
+    def connections_of_tasks(self, i):
+        task = Task(f"task {i}")
+        for senders in ([task.name, task], [self.task, task]):
+            self.signal.connect(self.listener.method, senders=senders)
+            for sender in (task, task.name, "proj.add"):
+                self.signal.send(sender, value=self.value)
+            self.signal.disconnect(self.listener.method, senders=senders)
+
+    def tasks_die(self, i):
+        """What was connected for them goes with them."""
+        task = Task("short")
+        self.signal.connect(self.function, senders=[self.task, task])
+        self.signal.connect(self.listener.method, sender=task)
+        self.signal.send("short", value=self.value)
+
+    def classes(self, i):
+        """Classes are connected, and die; their instances send."""
+        if i == 0:
+            self.connect_for_tasks()
+        kind = type("Kind", (Sender,), {})
+        self.signal.connect(self.function, sender=kind, subclasses=True)
+        self.signal.send(kind(), value=self.value)
+        self.signal.send(kind, value=self.value)
+        if i % 2:
+            self.signal.disconnect(self.function, sender=kind, subclasses=True)
+        del kind
+        if i % 50 == 0:
+            gc.collect()  # a class is a cycle
+
+    def instances(self, i):
+        if i == 0:
+            self.connect_for_tasks()
+        self.signal.send(Sender(), value=self.value)
+        self.signal.send(Task("stranger"), value=self.value)
+
     def receivers(self, i):
         listener = Listener()
         self.signal.connect(listener.method)
@@ -129,7 +199,10 @@ class Work:
     def size(self):
         """Return the reference counts and the blocks there are, and the resident memory."""
         gc.collect()
-        things = [self.signal, self.sender, self.listener, self.function, self.value, Sender]
+        self.signal.has_listeners()  # takes out what died just now
+        gc.collect()
+        things = [self.signal, self.sender, self.task, self.listener, self.function, self.value]
+        things += [Sender, Task]
         counts = [sys.getrefcount(thing) for thing in things]
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])

@@ -56,6 +56,26 @@ class Name(str):
     __slots__ = ()
 
 
+class Task:
+    """As much of a task of Celery's as fastsig knows one by."""
+
+    __trace__ = None
+
+    def __init__(self, name="add"):
+        self.name = name
+
+    def apply_async(self):
+        pass
+
+
+class Kind:
+    """What is connected with its subclasses and their instances."""
+
+
+class Kin(Kind):
+    pass
+
+
 PARAMETERS = [
     "**k",
     "sender, **k",
@@ -179,6 +199,8 @@ class World:
         self.receivers = [None] * 6
         self.senders = [None, "task", b"task", Name("task"), 0, Unhashable(), Unweak(), Sender()]
         self.senders += [Sender() for _ in range(3)]
+        # Those that are meant: tasks and their names, classes and their instances.
+        self.senders += ["add", Task(), Task(), Task("mul"), Kind, Kin()]
         self.sending = []
         for slot in range(3):
             self.step(("receiver", slot, 0, slot))
@@ -226,6 +248,19 @@ class World:
         if form % 4 == 2:
             return local.Proxy(lambda: sender)
         return sender
+
+    def how(self, slot, form):
+        """Return for which senders to connect: one, several, or those of a class."""
+        slot %= len(self.senders)
+        if slot < MEANT:
+            return {"sender": self.sender(slot, form)}
+        sender = self.senders[slot]
+        if sender is Kind and form % 3:
+            return {"sender": Kind, "subclasses": True}
+        if form % 5 < 2:
+            other = MEANT + form // 5 % (len(self.senders) - MEANT)
+            return {"senders": [sender, self.senders[other]]}
+        return {"sender": self.sender(slot, form)}
 
     def attempt(self, operation):
         """Record what comes of an operation that may be refused."""
@@ -276,10 +311,11 @@ class World:
         raise Abort
 
     def do_sender_dies(self, slot, *_):
-        slot = 7 + slot % 4
+        slot = DYING[slot % len(DYING)]
         if not any(self.senders[slot] is sender for sender in self.sending):
+            kind = type(self.senders[slot])
             self.senders[slot] = None
-            self.senders[slot] = Sender()
+            self.senders[slot] = kind()
             self.settle()
 
     def settle(self):
@@ -289,12 +325,17 @@ class World:
 
     def do_connect(self, slot, sender, options):
         signal, uid, options = self.options(options)
-        receiver, sender = self.receivers[slot % 6], self.sender(sender, options)
+        receiver, how = self.receivers[slot % 6], self.how(sender, options)
         if receiver is None:
             return
         weak, form = options % 3 > 0, options // 4 % 5
         target, state = receiver.target, receiver.state
         del receiver
+        if sender % len(self.senders) >= MEANT:
+            if not hasattr(target, "_dispatch_uid"):  # two of one are taken for one now and then
+                self.attempt(lambda: signal.connect(target, weak=weak, **how) is target)
+            return
+        sender = how["sender"]
 
         def connect():
             if form == 0:
@@ -316,12 +357,12 @@ class World:
 
     def do_disconnect(self, slot, sender, options):
         signal, uid, options = self.options(options)
-        receiver, sender = self.receivers[slot % 6], self.sender(sender, options)
+        receiver, how = self.receivers[slot % 6], self.how(sender, options)
         target = receiver and receiver.target
+        if sender % len(self.senders) >= MEANT:
+            uid = None
         self.attempt(
-            lambda: self.connecting(
-                uid, lambda: signal.disconnect(target, sender=sender, dispatch_uid=uid)
-            )
+            lambda: self.connecting(uid, lambda: signal.disconnect(target, dispatch_uid=uid, **how))
         )
 
     def options(self, options):
@@ -329,7 +370,7 @@ class World:
 
     def do_has_listeners(self, _, sender, options):
         signal, _, options = self.options(options)
-        self.record.append(signal.has_listeners(self.sender(sender, options)))
+        self.record.append(signal.has_listeners(**self.how(sender, options)))
 
     def do_send(self, shape, sender, options):
         signal, _, options = self.options(options)
@@ -408,7 +449,9 @@ class World:
             table = []
             for entry in signal.receivers:
                 receiver_key, sender_key = entry[0]
-                if isinstance(sender_key, tuple):
+                if isinstance(sender_key, tuple) and sender_key[0] in ("class", sender_key[1]):
+                    sender_key = "class"
+                elif isinstance(sender_key, tuple):
                     sender_key = senders.get(sender_key[0]), "method"
                 elif isinstance(sender_key, int):
                     sender_key = senders.get(sender_key, "another")
@@ -421,9 +464,81 @@ class World:
         return tables
 
 
+MEANT = 11  # from this slot on, the senders are reached under further keys
+DYING = [*range(7, 11), 12, 13, 16]
+
+
+class Standing:
+    """Stands for a class and its subclasses: Celery's key of it is ``(id(class), id(class))``."""
+
+    def __init__(self, kind):
+        self.__self__ = self.__func__ = kind
+
+
+def naive(dispatch):
+    """Return Celery's class with senders as they are meant, looked for one by one."""
+
+    class Naive(dispatch.Signal):
+        world = None
+
+        def connect(self, *args, senders=None, subclasses=False, **options):
+            if senders is None and not subclasses:
+                return super().connect(*args, **options)
+            for each in self.listed(senders, subclasses, options):
+                result = super().connect(*args, sender=each, **options)
+            return result
+
+        def disconnect(self, *args, senders=None, subclasses=False, **options):
+            found = False
+            for each in self.listed(senders, subclasses, options):
+                found = super().disconnect(*args, sender=each, **options) or found
+            return found
+
+        def has_listeners(self, sender=None, senders=None, subclasses=False):
+            return any(self._live_receivers(each) for each in senders or [sender])
+
+        def listed(self, senders, subclasses, options):
+            sender = options.pop("sender", None)
+            return senders or [Standing(sender) if subclasses else sender]
+
+        def further(self, sender):
+            """Return under which further keys a sender is reached."""
+            if type(sender) is str:
+                tasks = [each for each in self.world.senders if type(each) is Task]
+                return {id(task) for task in tasks if task.name == sender}
+            kinds = [*type(sender).__mro__, *(sender.__mro__ if isinstance(sender, type) else ())]
+            return {(id(kind), id(kind)) for kind in kinds} | {getattr(sender, "name", None)}
+
+        def find(self, sender):
+            """Return the entries that reach a sender."""
+            sender = sender._get_current_object() if type(sender) is local.Proxy else sender
+            own, further = {id(None), dispatch._make_id(sender)}, self.further(sender)
+            found = [entry for entry in self.receivers if entry[0][1] in own | further]
+            if all(entry[0][1] in own for entry in found):
+                return found
+            once, seen = [], set()
+            for entry in found:
+                if entry[0][1] != id(None):
+                    if tag_in(entry) in seen:
+                        continue
+                    seen.add(tag_in(entry))
+                once.append(entry)
+            return once
+
+        def _live_receivers(self, sender):
+            with self.lock:
+                self._clear_dead_receivers()
+            found = [entry[1]() if is_weak(entry[1]) else entry[1] for entry in self.find(sender)]
+            return [receiver for receiver in found if receiver is not None]
+
+    return Naive
+
+
 class Oracle(World):
     """Celery's class, and all that fastsig does otherwise on purpose.
 
+    * A task and its name stand for each other, and a class may stand for its instances; who is
+      reached by more than one of them is called once.
     * The connections of a dead sender are dead: Celery has them for whoever reuses its `id`.
     * A receiver that dies in the middle of a send, before its turn, is skipped: Celery keeps it
       alive, as it does those that failed, with their tracebacks.
@@ -443,7 +558,7 @@ class Oracle(World):
     def __init__(self, signals):
         self.held = []  # by each send in progress: the tags of receivers that it keeps alive
         for signal in signals:
-            signal.sender_receivers_cache = self.NoCache()
+            signal.sender_receivers_cache, signal.world = self.NoCache(), self
         super().__init__(signals)
 
     def step(self, step):
@@ -478,14 +593,7 @@ class Oracle(World):
             ]
 
     def send(self, signal, sender, shape, options):
-        sender_keys = id(None), sender if isinstance(sender, (str, bytes)) else id(sender)
-        self.held.append(
-            {
-                tag_in(entry)
-                for entry in signal.receivers
-                if not is_weak(entry[1]) and entry[0][1] in sender_keys
-            }
-        )
+        self.held.append({tag_in(entry) for entry in signal.find(sender) if not is_weak(entry[1])})
         try:
             super().send(signal, sender, shape, options)
         finally:
@@ -574,7 +682,7 @@ def program(code):
     for name, first, second, third in zip(*[iter(code)] * 4, strict=False):
         if not name:  # what a program that fails is reduced to
             continue
-        step = NAMES_OF_STEPS[name % len(NAMES_OF_STEPS)], first % 15, second % 11, third
+        step = NAMES_OF_STEPS[name % len(NAMES_OF_STEPS)], first % 15, second % 17, third
         steps.append(("script", first // 15 % 6, step) if first >= 180 else step)
     return steps
 
@@ -585,8 +693,8 @@ class Program(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        dispatch = importlib.import_module("celery.utils.dispatch.signal")
-        self.worlds = [Oracle([dispatch.Signal(), dispatch.Signal()])]
+        Naive = naive(importlib.import_module("celery.utils.dispatch.signal"))
+        self.worlds = [Oracle([Naive(), Naive()])]
         for core in self.cores:
             Signal = package(core).Signal
             self.worlds.append(World([Signal(), Signal(use_caching=True)]))
