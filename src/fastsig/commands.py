@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 import warnings
-from difflib import get_close_matches
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from fastsig.seen import (
     locate_line,
     name_of,
     show_sender,
+    suggest_task,
 )
 
 if TYPE_CHECKING:
@@ -184,11 +184,9 @@ def find_mistakes() -> Iterator[tuple[str, str, str]]:
                 and isinstance(sender, str)
                 and sender not in names
             ):
-                close = get_close_matches(sender, names, 1)
-                instead = f"; did you mean {close[0]!r}?" if close else ""
                 text = (
                     f"{describe(each.receiver)}: {signal_name} for sender={sender!r}:"
-                    f" no app here has such a task{instead}"
+                    f" {suggest_task(sender, names)}"
                 )
                 # Who publishes by name needs no such task.
                 yield ("never" if entry.sender == "task" else "hint"), each.where, text

@@ -114,7 +114,7 @@ def locate_code(code: CodeType) -> str:
 
 def locate_line(path: str, line: int) -> str:
     """Return ``file:line``; the file seen from here if it is below."""
-    here = os.getcwd() + os.sep
+    here = os.path.join(os.getcwd(), "")
     return f"{path.removeprefix(here)}:{line}"
 
 
@@ -143,6 +143,8 @@ def explain(  # noqa: PLR0911
     entry = find_entry(signal)
     found = there[0].receiver
     only = [each for each in there if each.sender is not None]
+    if entry is not None and entry.sender in ("task", "name"):
+        notes += note_unknown_tasks(only)
     if sender is not ANYONE and not reaches(engine, sender, found):
         senders = ", ".join(show_sender(each) for each in only)
         notes += find_mismatches(signal, entry, only)
@@ -174,10 +176,38 @@ def explain(  # noqa: PLR0911
     return "\n".join([first, *notes, *problems[1:]])
 
 
+def note_unknown_tasks(connections: list[Connection]) -> list[str]:
+    """Return which connections are for names of tasks that no app has, if all apps are finalized.
+
+    What makes an app find its tasks is left to others.
+    """
+    state = sys.modules.get("celery._state")
+    apps = [] if state is None else list(state._get_active_apps())
+    if not apps or not all(app.finalized for app in apps):
+        return []
+    names = {name for app in apps for name in app.tasks}
+    return [
+        f"{show_sender(each)}: {suggest_task(each.sender, names)}"
+        for each in connections
+        if isinstance(each.sender, str) and each.sender not in names
+    ]
+
+
+def suggest_task(name: str, names: set[str]) -> str:
+    """Return what to say of the name of a task that no app has."""
+    from difflib import get_close_matches
+
+    ending = sorted(each for each in names if each.endswith(f".{name}"))
+    close = ending or get_close_matches(name, names, 1)
+    instead = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no app here has such a task{instead}"
+
+
 def is_meant(receiver: Any, connected: Any) -> bool:
     """Return whether a connected receiver is the one that somebody asks for, by itself or name."""
     if isinstance(receiver, str):
         names = {getattr(connected, each, None) for each in ("__name__", "__qualname__")}
+        names.add(describe(connected).partition("(")[0])
         return receiver in names or describe(connected) == receiver
     return bool(make_key(unwrap(receiver)) == make_key(connected))
 
@@ -195,7 +225,7 @@ def explain_absence(engine: Any, receiver: Any, name: str) -> str:
     """Return why a receiver is not among the connections."""
     label = None if isinstance(receiver, str) else make_label(unwrap(resolve_proxy(receiver)))
     for past, note in reversed(engine.get_past()):
-        if past is label or past == label or (label is None and name_of(past) == receiver):
+        if past is label or past == label or (label is None and receiver in names_of(past)):
             if note is not None:
                 return str(note)
             where = f" at {locate_code(past)}" if type(past) is CodeType else ""
@@ -217,8 +247,18 @@ def explain_absence(engine: Any, receiver: Any, name: str) -> str:
 
 
 def name_of(label: Any) -> str:
-    """Return the name in a label of `make_label`."""
-    return label.co_name if type(label) is CodeType else str(label)
+    """Return the name in a label of `make_label`: from Python 3.11 on, with that of its class."""
+    if type(label) is not CodeType:
+        return str(label)
+    name: str = getattr(label, "co_qualname", label.co_name)
+    return name.rpartition("<locals>.")[2]
+
+
+def names_of(label: Any) -> tuple[str, ...]:
+    """Return the names by which somebody may ask for what is in a label."""
+    if type(label) is not CodeType:
+        return (str(label),)
+    return label.co_name, name_of(label), getattr(label, "co_qualname", label.co_name)
 
 
 def describe_connection(connection: Connection) -> str:
@@ -295,18 +335,20 @@ def explain_any(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
     if hasattr(signal, "explain"):
         text: str = signal.explain(receiver, sender)
         return text
+    if not hasattr(signal, "_live_receivers"):
+        raise TypeError(f"explain() takes a signal, got {type(signal).__name__!r}")
     return explain_stock(signal, receiver, sender)
 
 
 def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
     """Tell whether Celery's own code would call a receiver, where Celery is not adopted."""
-    name = describe(receiver)
+    name = receiver if isinstance(receiver, str) else describe(receiver)
     why = "Celery is not adopted (FASTSIG_CELERY=0, or fastsig.celery.uninstall())"
-    keys = [entry[0][1] for entry in signal.receivers if resolve(entry[1]) is receiver]
-    if not keys:
+    connected = [resolve(entry[1]) for entry in signal.receivers]
+    if not any(each is not None and is_meant(receiver, each) for each in connected):
         return f"not called: {name} is not connected\n{why}"
     live = signal._live_receivers(None if sender is ANYONE else sender)
-    if sender is ANYONE or any(each is receiver for each in live):
+    if sender is ANYONE or any(is_meant(receiver, each) for each in live):
         return f"called by Celery's own code: {why}"
     return (
         f"not called: {why}, and it is connected for other senders; there, a task and its name"

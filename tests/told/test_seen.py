@@ -151,7 +151,10 @@ class TestExplain:
         line = inner.__code__.co_firstlineno
         del inner
         collect()
-        for name in ("inner", "method"):
+        names = ["inner", "method"]
+        if sys.version_info >= (3, 11):
+            names.append("Listener.method")
+        for name in names:
             text = signal.explain(name)
             assert text.startswith(f"not called: {name} at {relative(HERE)}:"), text
             assert text.endswith(
@@ -358,14 +361,41 @@ del early, module
 def test_is_silent_otherwise(run):
     run(
         """
-        import warnings
+        import sys, warnings
         warnings.simplefilter("error")
         from fastsig import Signal
+        raised = []
+        sys.unraisablehook = raised.append
         saved = Signal(name="saved")
         def dies():
             def inner(sender): pass
             saved.connect(inner)
         dies()
+        assert raised == []
+        """,
+        FASTSIG_DEBUG="0",
+    )
+
+
+def test_a_name_that_no_task_has(run):
+    pytest.importorskip("celery.signals")
+    run(
+        """
+        from celery import Celery
+        from fastsig.signals import task_sent, task_success, worker_ready
+        app = Celery("proj", broker="memory://")
+        @app.task(name="proj.add")
+        def add(): pass
+        def on_add(sender): pass
+        unknown = "sender='add': no app here has such a task; did you mean 'proj.add'?"
+        for signal in (task_success, task_sent):
+            signal.connect(on_add, senders=["add", "proj.add"])
+            assert unknown not in signal.explain(on_add).splitlines()
+        assert not app.finalized  # asking changes nothing
+        app.finalize()
+        for signal in (task_success, task_sent):
+            lines = signal.explain(on_add).splitlines()
+            assert unknown in lines and not any(each.startswith("sender='proj") for each in lines)
         """
     )
 
@@ -390,6 +420,14 @@ def test_whether_celery_is_adopted(run, adopted):
         else:
             assert text.startswith("not called: Celery is not adopted (FASTSIG_CELERY=0"), text
         assert fastsig.explain(task_success, on_add, sender="proj.add").startswith("called")
+        assert fastsig.explain(task_success, "on_add", sender="proj.add").startswith("called")
+        assert fastsig.explain(task_success, "on_ad").startswith("not called: on_ad is not conn")
+        try:
+            fastsig.explain(add, on_add)
+        except TypeError as error:
+            assert str(error).startswith("explain() takes a signal, got"), error
+        else:
+            raise AssertionError
         text = fastsig.explain(task_success, other)
         assert text.startswith("not called: other(sender, **kwargs)")
         """,
