@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import warnings
+from sysconfig import get_paths
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "list_signals"]
 
 
-def load(name: str) -> str:
+def load(name: str) -> str:  # noqa: PLR0911
     """Import an app with its modules and tasks, as ``celery -A`` does.
 
     Returns:
@@ -40,32 +41,57 @@ def load(name: str) -> str:
     import fastsig.signals  # noqa: F401 - before the app: what it connects is seen
 
     try:
+        from celery import Celery
         from celery.app.utils import find_app
     except ModuleNotFoundError as error:
         if error.name != "celery":
             raise
         return "Celery is not installed"
+    from fastsig.celery import installed
+
+    if not installed():
+        return "Celery is left alone (FASTSIG_CELERY=0), so nothing is known of its signals"
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+    if not name:
+        return "-A needs the name of an app, such as proj or proj.celery:app"
+    module, _, attribute = name.partition(":")
     try:
         app = find_app(name)
+        if not isinstance(app, Celery):
+            return f"{name!r} is no app, but of type {type(app).__name__!r}"
         app.set_default()
         app.loader.import_default_modules()
         app.finalize()
     except (Exception, SystemExit) as error:
+        if getattr(error, "name", None) == name and attribute:  # it was looked for as a module, too
+            return f"{module!r} has no {attribute!r}"
+        if isinstance(error, AttributeError) and is_raised_in(error, find_app):
+            return f"{name!r} has no app: write its name, as in {name}:app"
         return f"cannot import {name!r}: {' '.join(read_error(error).split())}"
     return ""
 
 
+def is_raised_in(error: BaseException, function: Any) -> bool:
+    """Return whether an error was raised by a function itself, and not by what it calls."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code is function.__code__
+
+
 def read_error(error: BaseException) -> str:
     """Return an error and where it was raised."""
+    if str(error).startswith("Couldn't import") and isinstance(error.__context__, ValueError):
+        error = error.__context__  # Celery has put its own in the place of this one
     if isinstance(error, SyntaxError):
         where = locate_line(error.filename or "?", error.lineno or 0)
         return f"{type(error).__name__}: {error.msg} ({where})"
+    installed = tuple(get_paths()[each] + os.sep for each in ("stdlib", "purelib", "platlib"))
     places = [
         locate_line(frame.filename, frame.lineno or 0)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
+        if not frame.filename.startswith(("<", *installed))
     ]
     here = [place for place in places if not os.path.isabs(place)]
     where = f" ({here[-1]})" if here else ""

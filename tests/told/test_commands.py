@@ -15,10 +15,10 @@ MISTAKES = Path(__file__).with_name("mistakes")
 
 @pytest.fixture
 def command(environment):
-    def command(*arguments, cwd=MISTAKES):
+    def command(*arguments, cwd=MISTAKES, **extra):
         return subprocess.run(
             [sys.executable, "-m", "fastsig", *arguments],
-            env=environment,
+            env={**environment, **extra},
             cwd=cwd,
             check=False,
             capture_output=True,
@@ -124,6 +124,11 @@ def test_without_an_app(command, name):
             "from celery import Celery\napp = Celery('bad', include=['worse'])",
             "ModuleNotFoundError: No module named 'worse'",
         ),
+        (
+            "import json\njson.loads('{')",
+            "JSONDecodeError: Expecting property name enclosed in double quotes:"
+            " line 1 column 2 (char 1) (bad.py:2)",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["list", "check"])
@@ -134,3 +139,65 @@ def test_an_app_that_cannot_be_imported(command, tmp_path, name, source, wanted)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == f"cannot import 'bad': {wanted}\n"
+
+
+@pytest.mark.parametrize(
+    ("app", "wanted"),
+    [
+        ("own", "'own' has no app: write its name, as in own:app"),
+        ("own:ap", "'own' has no 'ap'"),
+        ("own.ap", "cannot import 'own.ap': ModuleNotFoundError: No module named 'own.ap'; 'own'"),
+        ("own:thing", "'own:thing' is no app, but of type 'int'"),
+        ("own:Celery", "'own:Celery' is no app, but of type 'type'"),
+        ("own:", "'own:' is no app, but of type 'module'"),
+        ("onw", "cannot import 'onw': ModuleNotFoundError: No module named 'onw'"),
+        ("", "-A needs the name of an app, such as proj or proj.celery:app"),
+    ],
+)
+@pytest.mark.parametrize("name", ["list", "check"])
+def test_an_app_that_is_not_there(command, tmp_path, name, app, wanted):
+    (tmp_path / "own.py").write_text("from celery import Celery\nthing = 7\n")
+    done = command(name, "-A", app, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(wanted)
+    assert done.stderr.count("\n") == 1
+
+
+def test_where_an_error_is_names_nothing_that_is_installed(command, tmp_path):
+    """It may be below the folder of the project, as a virtual environment often is."""
+    (tmp_path / "bad.py").write_text("import json\njson.loads('{')")
+    done = command("check", "-A", "bad", cwd=tmp_path.anchor, PYTHONPATH=str(tmp_path))
+    path = str(tmp_path / "bad.py").removeprefix(tmp_path.anchor)
+    assert done.stderr.endswith(f"(char 1) ({path}:2)\n")
+
+
+def test_a_short_name_of_a_task(command, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from celery import Celery\nfrom fastsig.signals import task_success\n"
+        "app = Celery('own', broker='memory://')\n"
+        "@app.task\ndef add(): pass\n"
+        "@task_success.connect(sender='add')\ndef on_add(sender): pass\n"
+        "class Handler:\n"
+        "    def __init__(self): task_success.connect(self.on_success)\n"
+        "    def on_success(self, sender): pass\n"
+        "Handler()\n"
+    )
+    done = command("check", "-A", "own", cwd=tmp_path)
+    first, second, last = done.stdout.splitlines()
+    assert first == (
+        "own.py:6: on_add(sender): task_success for sender='add': no app here has such a task;"
+        " did you mean 'own.add'?"
+    )
+    name = "Handler.on_success" if sys.version_info >= (3, 11) else "on_success"
+    assert second.startswith(f"own.py:10: {name} was dropped by task_success: ")
+    assert last == "2 that cannot work, 0 hints"
+
+
+@pytest.mark.parametrize("name", ["list", "check"])
+def test_where_celery_is_not_adopted(command, tmp_path, name):
+    (tmp_path / "own.py").write_text(
+        "from celery import Celery\napp = Celery('own', broker='memory://')\n"
+    )
+    done = command(name, "-A", "own", cwd=tmp_path, FASTSIG_CELERY="0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Celery is left alone (FASTSIG_CELERY=0)")
