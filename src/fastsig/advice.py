@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 from fastsig.catalog import SENDERS, find_entry
 from fastsig.engine import Subclasses, resolve_proxy
@@ -150,6 +150,8 @@ def find_problems(
             f"{name} is a coroutine function, and nobody awaits what a receiver of {signal.name}"
             " returns: write `def`, and run the coroutine in it, as with asyncio.run()",
         )
+    for parameter in list_positional(receiver):
+        yield "never", f"{name}: {parameter!r} is positional only, and what is sent has names"
     for kind, parameter, text in find_unsent(signal, entry, receiver):
         more = "" if kind == "never" else f": {parameter!r} is always its default"
         yield kind, f"{name}: {signal.name} sends no {parameter!r}{more}{text}"
@@ -221,6 +223,16 @@ def read_parameters(receiver: Any) -> tuple[list[str], list[str]]:
     )
 
 
+def list_positional(receiver: Any) -> list[str]:
+    """Return the parameters that a receiver requires and does not take by keyword."""
+    kind, function = function_of(unwrap(resolve_proxy(receiver)))
+    if function is None:
+        return []
+    code = function.__code__
+    end = min(code.co_posonlyargcount, code.co_argcount - len(function.__defaults__ or ()))
+    return [*code.co_varnames[int(kind != FUNCTION) : end]]
+
+
 def find_unsent(signal: Any, entry: Entry, receiver: Any) -> Iterator[tuple[str, str, str]]:
     """Yield the parameters that a signal never sends: ``(kind, name, what to write instead)``."""
     sent = {"signal", "sender", *entry.list_sent()}
@@ -241,6 +253,8 @@ def suggest(entry: Entry, name: str, sent: set[str]) -> str:
     from difflib import get_close_matches
 
     others = sorted(sent - {"signal"})
+    if name in ("self", "cls"):
+        return "; connect the method of an object, as in connect(it.method)"
     if SYNONYMS.get(name) in sent:
         return f"; did you mean {SYNONYMS[name]!r}?"
     instead = INSTEAD.get(entry.sender, {}).get(name)
@@ -273,7 +287,10 @@ def find_mismatch(  # noqa: PLR0911
             return f"{told}; for the tasks of a class, add subclasses=True"
         if function:
             return f"{told}, and this is a function that was not made one"
-        return told if a_class or issubclass(type(sender), (bytes, int)) else ""
+        if hasattr(type(sender), "gen_task_name"):  # an app
+            more = "; for its tasks, write sender=app.Task, subclasses=True"
+            return f"{told}{more}" if kind == "task" else told
+        return told if a_class or issubclass(type(sender), (bytes, int, ModuleType)) else ""
     if kind == "hostname":
         if text and "@" in sender:
             return ""

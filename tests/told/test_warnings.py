@@ -40,6 +40,7 @@ def warn(request, run):
         pytest.importorskip("celery.signals")
 
     def warn(program, **environment):
+        environment = {"FASTSIG_DEBUG": "0", **environment}  # whatever these tests run in
         return run(HEAD.format(imports=IMPORTS[request.param]) + program, **environment)
 
     return warn
@@ -54,11 +55,11 @@ check(lambda: task_prerun.connect(on_prerun),
 def on_post(task_id, result, **kw): pass
 check(lambda: task_postrun.connect(on_post),
       "on_post(task_id, result, **kw): task_postrun sends no 'result'; did you mean 'retval'?")
-def on_success(task, *, colour): pass
-check(lambda: task_success.connect(on_success),
-      "on_success(task, colour): task_success sends no 'task'; sender is the task",
-      "on_success(task, colour): task_success sends no 'colour';"
-      " it sends result, runtime, sender")
+def on_revoked(task, *, colour): pass
+check(lambda: task_revoked.connect(on_revoked),
+      "on_revoked(task, colour): task_revoked sends no 'task'; sender is the task",
+      "on_revoked(task, colour): task_revoked sends no 'colour';"
+      " it sends expired, request, sender, signum, terminated")
 class Listener:
     def method(self, taks_id): pass
     def __call__(self, taks_id): pass
@@ -66,10 +67,31 @@ it = Listener()
 for each in (it, it.method):
     [text] = told(lambda: task_prerun.connect(each))
     assert "(taks_id): task_prerun sends no 'taks_id'" in text, text
+def method(self, task_id): pass
+check(lambda: task_prerun.connect(method),
+      "method(self, task_id): task_prerun sends no 'self';"
+      " connect the method of an object, as in connect(it.method)")
 [text] = told(lambda: task_prerun.connect(on_prerun, retry=True, dispatch_uid="retry"))
 assert text.startswith("on_prerun(taks_id)"), text
 import functools
 check(lambda: task_prerun.connect(functools.partial(on_prerun, taks_id=1), weak=False))
+"""
+    )
+
+
+def test_a_parameter_that_has_no_name(warn):
+    warn(
+        """
+def on_prerun(task_id, /, task): pass
+check(lambda: task_prerun.connect(on_prerun),
+      "on_prerun(task_id, task): 'task_id' is positional only, and what is sent has names")
+class Listener:
+    def method(self, sender, task_id=None, /, **kwargs): pass
+it = Listener()
+check(lambda: task_prerun.connect(it.method), "Listener.method(sender, task_id, **kwargs):"
+      " 'sender' is positional only, and what is sent has names")
+def right(task_id=None, /, **kwargs): pass
+check(lambda: task_prerun.connect(right))
 """
     )
 
@@ -146,6 +168,8 @@ def test_a_sender_that_can_match_nothing(warn):
         """
 def f(sender): pass
 def plain(): pass
+class App:
+    def gen_task_name(self): pass
 for signal, sender, wanted in [
     (task_received, "proj.add", "the consumer; look at request.name instead"),
     (task_received, add, "the consumer; look at request.name instead"),
@@ -158,6 +182,10 @@ for signal, sender, wanted in [
     (task_prerun, Task, "the task; for the tasks of a class, add subclasses=True"),
     (task_prerun, plain, "a function that was not made one"),
     (task_prerun, b"proj.add", "the task"),
+    (task_prerun, warnings, "the task"),
+    (task_sent, warnings, "the name of the task"),
+    (task_prerun, App(), "the task; for its tasks, write sender=app.Task, subclasses=True"),
+    (task_sent, App(), "the name of the task"),
     (task_sent, Task, "the name of the task"),
 ]:
     [text] = told(lambda: signal.connect(f, sender=sender))
