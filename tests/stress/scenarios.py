@@ -4,6 +4,7 @@ Each scenario is run in a process of its own, as ``scenarios.py NAME SECONDS``, 
 a hang is a result.  It prints what it counted; a failed assertion in any thread ends it.
 """
 
+import asyncio
 import contextlib
 import faulthandler
 import functools
@@ -19,6 +20,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import fastsig
 from fastsig import Signal
 
 counted = Counter()
@@ -293,6 +295,272 @@ def threads_cross(seconds):
             stable(one, None, {"depth": depth + 1})
 
     together(seconds, lambda: stable(one), lambda: stable(other), gc.collect)
+
+
+def nothing_is_watched():
+    from fastsig import watching
+
+    assert not watching.watched, watching.watched
+    assert not watching.everywhere
+
+
+def loud(signal, sender=None):
+    """Send where nothing is muted, whatever others mute."""
+    counted["loud"] += 1
+    return stable(signal, sender)
+
+
+def quiet(signal, sender=None):
+    """Send where all is muted."""
+    counted["quiet"] += 1
+    responses = signal.send(sender)
+    assert responses == [], responses
+
+
+def threads_mute(seconds):
+    """Threads mute in all ways, record and observe; nobody is muted by another."""
+    signal, other = connected(), connected()
+    shared = fastsig.muted(signal, other)
+
+    def mute_all():
+        with signal.muted():
+            quiet(signal)
+            loud(other)
+            with fastsig.muted(other, sender="a"):
+                quiet(signal, "a")
+                quiet(other, "a")
+                loud(other, "b")
+            quiet(signal, "b")
+        loud(signal)
+
+    def mute_a_sender(n):
+        task = Task(n)
+        with signal.muted(sender=n):
+            quiet(signal, n)
+            quiet(signal, task)
+            loud(signal, "another")
+            loud(signal)
+        loud(signal, n)
+
+    def mute_a_receiver():
+        listener = Listener()
+        signal.connect(listener.method, sender="mine")
+        with signal.muted(receiver=listener.method):
+            assert "listener" not in loud(signal, "mine")
+        assert loud(signal, "mine").count("listener") >= 1
+        assert signal.disconnect(listener.method, sender="mine")
+
+    def mute_with_one_object():
+        with shared:
+            quiet(signal)
+            with shared:
+                quiet(other)
+            quiet(signal)
+        loud(other)
+
+    def fail():
+        with contextlib.suppress(KeyError), shared:
+            quiet(signal)
+            raise KeyError
+        loud(signal)
+
+    @shared
+    def decorated(depth=3):
+        quiet(signal)
+        if depth:
+            decorated(depth - 1)
+        quiet(other)
+
+    def watch():
+        calls = []
+        with signal.recorded(sender="seen") as sent, fastsig.observe(calls.append, [other]):
+            signal.send("seen", value=1)
+            loud(other, "seen")
+        assert len(sent) >= 1
+        assert {each.sender for each in sent} == {"seen"}
+        assert len(calls) >= len(STABLE)
+        loud(other)
+
+    works = (mute_all, mute_a_receiver, mute_with_one_object, fail, decorated, watch)
+    senders = (functools.partial(mute_a_sender, n) for n in ("a", "mine"))
+    together(seconds, *works, *senders, lambda: loud(signal), gc.collect)
+    nothing_is_watched()
+    settled(signal)
+    settled(other)
+
+
+def threads_once(seconds):
+    """Receivers that are connected for one call get it, however many send at the same time."""
+    signal, numbers = connected(), itertools.count()
+
+    def wait_for(calls, number):
+        end = time.monotonic() + 20
+        while len(calls) < number:  # another thread took it, and is about to call it
+            assert time.monotonic() < end, calls
+            time.sleep(0)
+
+    def make():
+        calls = []
+
+        def once(**named):
+            calls.append(named)
+            return "once"
+
+        counted["once"] += 1
+        return once, calls
+
+    def connect():
+        once, calls = make()
+        signal.connect(once, once=True)
+        stable(signal)
+        wait_for(calls, 1)
+        stable(signal)
+        assert len(calls) == 1
+        assert not signal.disconnect(once)
+
+    def connect_for_several():
+        once, calls = make()
+        names = [f"name {next(numbers)}", Task(f"name {next(numbers)}")]
+        signal.connect(once, senders=names, once=True)
+        for sender in names * 2:
+            stable(signal, sender)
+        wait_for(calls, 2)
+        assert len(calls) == 2
+
+    def disconnect():
+        once, calls = make()
+        signal.connect(once, once=True)
+        if signal.disconnect(once):
+            stable(signal)
+        else:
+            wait_for(calls, 1)
+        assert len(calls) <= 1
+
+    def fail():
+        calls = []
+
+        def once(**named):
+            calls.append(1)
+            raise LookupError
+
+        signal.connect(once, sender="fail", once=True, on_error="raise")
+        try:
+            stable(signal, "fail")
+        except LookupError:
+            counted["raised"] += 1
+        wait_for(calls, 1)
+        stable(signal)
+        assert calls == [1]
+
+    together(
+        seconds,
+        connect,
+        connect,
+        connect_for_several,
+        disconnect,
+        fail,
+        *[lambda: stable(signal)] * 2,
+    )
+    settled(signal)
+
+
+def in_loops(seconds, main):
+    """Run a coroutine function again and again, in two threads with a loop each."""
+    together(seconds, *[lambda: asyncio.run(asyncio.wait_for(main(), 30))] * 2)
+
+
+async def astable(signal, sender=None):
+    counted["awaited sends"] += 1
+    responses = [response for _, response in await signal.asend(sender)]
+    assert [response for response in responses if type(response) is int] == [*range(5)], responses
+    return responses
+
+
+def tasks_mute(seconds):
+    """Tasks mute while others send; what is begun inside a block is muted until that ends."""
+    signal = connected()
+
+    async def slow(**named):
+        await asyncio.sleep(0)
+        return "slow"
+
+    signal.connect(slow)
+
+    async def mute():
+        for _ in range(3):
+            with signal.muted():
+                assert await signal.asend(None) == []
+                await asyncio.sleep(0)
+                quiet(signal)
+                assert await asyncio.to_thread(signal.send, None) == []
+            assert "slow" in await astable(signal)
+
+    @signal.muted(sender="a")
+    async def decorated():
+        await asyncio.sleep(0)
+        assert await signal.asend("a") == []
+        await astable(signal, "b")
+
+    async def begin_inside():
+        ended = asyncio.Event()
+
+        async def child():
+            quiet(signal)
+            await ended.wait()
+            await astable(signal)
+
+        with signal.muted():
+            children = [asyncio.ensure_future(child()) for _ in range(3)]
+            await asyncio.sleep(0)
+        ended.set()
+        await asyncio.gather(*children)
+
+    async def cancelled():
+        async def child():
+            with signal.muted():
+                quiet(signal)
+                await asyncio.sleep(60)
+
+        task = asyncio.ensure_future(child())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await astable(signal)
+
+    async def main():
+        works = (mute(), decorated(), begin_inside(), cancelled())
+        await asyncio.gather(*works, *[astable(signal) for _ in range(5)])
+
+    in_loops(seconds, main)
+    nothing_is_watched()
+    signal.disconnect(slow)
+    settled(signal)
+
+
+def tasks_once(seconds):
+    """Of all tasks that send at the same time, in two loops, one gets the receiver."""
+    signal = connected()
+
+    async def main():
+        calls = []
+
+        async def once(**named):
+            await asyncio.sleep(0)
+            calls.append(1)
+            return "once"
+
+        counted["once"] += 1
+        signal.connect(once, once=True)
+        name = f"name {id(once)}"
+        signal.connect(once, sender=name, once=True, dispatch_uid=name)
+        await asyncio.gather(*[astable(signal, sender) for sender in (None, name) * 3])
+        while len(calls) < 2:  # the other loop has it
+            await asyncio.sleep(0)
+        await astable(signal, name)
+        assert calls == [1, 1]
+
+    in_loops(seconds, main)
+    settled(signal)
 
 
 def os_signal_handlers(seconds):

@@ -20,6 +20,10 @@ SCENARIOS = [
     "threads_edit",
     "threads_assign",
     "threads_cross",
+    "threads_mute",
+    "threads_once",
+    "tasks_mute",
+    "tasks_once",
     "os_signal_handlers",
     "fork_while_importing",
     pytest.param(
