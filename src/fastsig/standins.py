@@ -101,7 +101,13 @@ def make_retrying(
         receiver: The receiver; where it is a coroutine function, so is what is returned.
         policy: Has the logger.
         how: How often; True for what Celery does.
+
+    Raises:
+        TypeError: It is something else.
     """
+    if not isinstance(how, (bool, Retry)):
+        instead = "; write Retry()" if how is Retry else ""
+        raise TypeError(f"retry must be a bool or a Retry, got {how!r}{instead}")
     retrying: Any = how if isinstance(how, Retry) else CeleryRetry()
 
     def log(seconds: float) -> None:

@@ -136,6 +136,20 @@ def test_bad_input(fastsig, options, error, message):
         fastsig.Retry(**options)
 
 
+def test_what_is_no_retry(fastsig, signal):
+    def receiver(pk):
+        return pk
+
+    for bad in ("5", 3, 1.5, [1], object()):
+        with pytest.raises(TypeError, match="retry must be a bool or a Retry, got"):
+            signal.connect(receiver, retry=bad)
+    with pytest.raises(TypeError, match=r"got <class '.*Retry'>; write Retry\(\)"):
+        signal.connect(receiver, retry=fastsig.Retry)
+    for none in (None, 0):
+        assert signal.connect(receiver, retry=none) is receiver
+    assert len(signal.receivers) == 1
+
+
 def test_repr(fastsig):
     expected = "Retry(attempts=3, delay=1, backoff=2, max_delay=30)"
     assert repr(fastsig.Retry(3)) == expected
