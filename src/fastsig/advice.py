@@ -167,6 +167,8 @@ def describe(receiver: Any) -> str:
     kind, function = function_of(unwrap(receiver))
     if is_task(receiver):
         return f"task {receiver.name!r}"
+    if getattr(type(receiver), "_fastsig_kept", False):  # what `queued` returns
+        return repr(receiver)
     if function is None:
         return f"{getattr(receiver, '__qualname__', type(receiver).__qualname__)}"
     code = function.__code__

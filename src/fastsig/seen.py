@@ -14,10 +14,10 @@ from weakref import ReferenceType
 
 from fastsig.advice import describe, find_mismatch, find_problems, show, unwrap
 from fastsig.catalog import PROCESSES, find_entry
-from fastsig.engine import Subclasses, is_class_key, make_key, make_label, resolve, resolve_proxy
+from fastsig.engine import Subclasses, is_class_key, make_label, resolve, resolve_proxy
 from fastsig.engine.plans import function_of
 from fastsig.senders import is_task, read_sender
-from fastsig.signal import ANYONE
+from fastsig.signal import ANYONE, make_receiver_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -78,7 +78,7 @@ def list_connections(engine: Any) -> list[Connection]:
 
 def is_own_key(receiver_key: Any, receiver: Any) -> bool:
     """Return whether the key of a receiver is its own, and no `dispatch_uid`."""
-    own = make_key(receiver)
+    own = make_receiver_key(receiver)
     return type(receiver_key) is type(own) and bool(receiver_key == own)
 
 
@@ -209,14 +209,14 @@ def is_meant(receiver: Any, connected: Any) -> bool:
         names = {getattr(connected, each, None) for each in ("__name__", "__qualname__")}
         names.add(describe(connected).partition("(")[0])
         return receiver in names or describe(connected) == receiver
-    return bool(make_key(unwrap(receiver)) == make_key(connected))
+    return bool(make_receiver_key(unwrap(receiver)) == make_receiver_key(connected))
 
 
 def reaches(engine: Any, sender: Any, receiver: Any) -> bool:
     """Return whether a sender reaches a receiver."""
     for reference in engine.find_route(read_sender(sender)).references:
         other = resolve(reference)
-        if other is not None and make_key(unwrap(other)) == make_key(receiver):
+        if other is not None and is_meant(receiver, unwrap(other)):
             return True
     return False
 

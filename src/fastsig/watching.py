@@ -22,7 +22,7 @@ from fastsig.engine import (
     resolve_proxy,
     watch_new,
 )
-from fastsig.signal import make_printable, name_of
+from fastsig.signal import make_printable, make_receiver_key, name_of
 from fastsig.standins import find_original
 
 if TYPE_CHECKING:
@@ -273,7 +273,9 @@ class Block:
     def has(self, receiver: Any) -> bool:
         """Return whether a receiver is muted."""
         meant = self.muted.receiver
-        return meant is None or make_key(meant) == make_key(find_original(receiver))
+        return meant is None or bool(
+            make_receiver_key(meant) == make_receiver_key(find_original(receiver))
+        )
 
 
 BLOCKS: ContextVar[tuple[Block, ...]] = ContextVar("fastsig_muted", default=())

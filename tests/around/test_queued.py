@@ -168,6 +168,24 @@ def test_muted_and_observed(run_queued):
     )
 
 
+def test_an_equal_one_stands_for_it(run_queued):
+    run_queued(
+        """
+        order_paid.connect(queued(send_receipt, countdown=5))
+        for options, sends in (({"countdown": 5}, 0), ({}, 1)):
+            with order_paid.muted(receiver=queued(send_receipt, **options)):
+                assert len(order_paid.send("shop", order=7)) == sends
+        text = order_paid.explain(queued(send_receipt, countdown=5))
+        assert text.startswith("called\\n"), text
+        [connection] = order_paid.connections()
+        assert connection.dispatch_uid is None
+        text = order_paid.explain(queued(send_receipt))
+        assert text.startswith("not called: queued(<@task: send_receipt of"), text
+        assert text.endswith(" is not connected"), text
+        """
+    )
+
+
 @pytest.mark.parametrize("thing", ["7", "print", "'send_receipt'", "None"])
 def test_no_task(run_queued, thing):
     run_queued(
