@@ -22,6 +22,7 @@ from fastsig.engine import (
     resolve_proxy,
     watch_new,
 )
+from fastsig.senders import read_sender
 from fastsig.signal import make_printable, make_receiver_key, name_of
 from fastsig.standins import find_original
 
@@ -333,7 +334,7 @@ class muted:
         self.ids: set[int] = {id(engine) for engine in self.engines}
         if receiver is not None and not callable(receiver):
             raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
-        self.sender = sender
+        self.sender = read_sender(sender)
         self.receiver: Any = None if receiver is None else find_original(receiver)
         self.blocks: list[Block] = []
 
@@ -473,7 +474,7 @@ class recorded:
         if not signals:
             raise TypeError("recorded() takes signals, got none")
         self.engines: list[Any] = engines_of("recorded()", signals)
-        self.sender = sender
+        self.sender = read_sender(sender)
         self.recordings: list[Recording] = []
 
     def __enter__(self) -> Recorded:
@@ -596,7 +597,7 @@ def observe(
         observation = Observation(callback, None)
         start_everywhere(observation)
         return observation
-    if find_engine(signals) is not None:
+    if find_engine(signals) is not None or not hasattr(type(signals), "__iter__"):
         raise TypeError("signals must be several, or None: write signals=[signal]")
     observation = Observation(callback, engines_of("observe()", signals))
     with lock:

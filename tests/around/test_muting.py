@@ -352,6 +352,36 @@ def test_a_signal_that_is_not_adopted(run):
     )
 
 
+def test_a_shared_task_is_its_name_in_any_app(run):
+    pytest.importorskip("celery.signals")
+    run(
+        """
+        import fastsig.signals
+        from fastsig.signals import task_prerun
+        from celery import Celery, shared_task
+
+        @shared_task(name="proj.shared")
+        def shared(): pass
+
+        early = task_prerun.muted(sender=shared)  # there is no app yet
+        apps = [Celery(name, broker="memory://", set_as_current=False) for name in "ab"]
+        seen = []
+        @task_prerun.connect
+        def receiver(sender): seen.append(sender.app.main)
+        for app in apps:
+            app.finalize()
+            with early:
+                app.tasks["proj.shared"].apply()
+        assert seen == [], seen
+        with task_prerun.recorded(sender=shared) as sent:
+            for app in apps:
+                app.tasks["proj.shared"].apply()
+        assert [each.sender.app for each in sent] == apps
+        assert seen == ["a", "b"], seen
+        """
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork(fastsig, signal, called):
