@@ -15,6 +15,9 @@ from fastsig.catalog import CATALOG, OF_AN_APP
 from fastsig.engine import Policy, RobustEngine, make_key, make_label, resolve, resolve_proxy
 from fastsig.senders import find_names, list_senders, read_sender
 
+if DEVELOPING:  # here, because at exit nothing can be imported any more
+    from fastsig.development import forget_connection, note_call, watch_connection
+
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
 if TYPE_CHECKING:
     import logging
@@ -50,8 +53,6 @@ class LoggingPolicy(Policy):
 
         def call(self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any]) -> Any:
             """Call a receiver, and look at what it does: see `fastsig.development`."""
-            from fastsig.development import forget_connection, note_call
-
             forget_connection(vars(signal).get("_fastsig", signal), receiver)
             response = super().call(signal, receiver, sender, named)
             return note_call(signal, receiver, response)
@@ -494,8 +495,6 @@ def connect_receiver(  # noqa: PLR0912
             continue
         there = engine.add_connection(receiver_key, reference, each, (), raising)
         if DEVELOPING and weak and there is None:
-            from fastsig.development import watch_connection
-
             watch_connection(signal, engine, receiver)
         if there is not None and dispatch_uid:
             remember_refused(engine, receiver, dispatch_uid, there)
@@ -531,8 +530,6 @@ def disconnect_receiver(
     """Disconnect a receiver from the engine of a signal, as `Signal.disconnect` describes."""
     receiver_key = make_receiver_key(receiver, dispatch_uid)
     if DEVELOPING and receiver is not None:
-        from fastsig.development import forget_connection
-
         forget_connection(engine, receiver)
     found = False
     for each in list_senders(sender, senders, subclasses):

@@ -784,8 +784,9 @@ EXITS = {
 }
 
 
+@pytest.mark.parametrize("development", ["0", "1"])
 @pytest.mark.parametrize("program", EXITS.values(), ids=EXITS)
-def test_interpreter_exit(environment, program):
+def test_interpreter_exit(environment, program, development):
     """The signal is used while the interpreter exits, also if that is in the middle of a use."""
     prelude = """
 import atexit, functools, os, sys, threading, time, weakref
@@ -816,7 +817,7 @@ class Noisy:
 """
     done = subprocess.run(
         [sys.executable, "-c", f"{prelude}{textwrap.dedent(program)}\nsys.exit(3)"],
-        env=environment,
+        env={**environment, "FASTSIG_DEBUG": development},
         check=False,
         capture_output=True,
         text=True,
