@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
     from fastsig.catalog import Entry
 
-__all__ = ["SignalWarning", "find_caller", "find_problems", "warn_of_problems"]
+__all__ = [
+    "SignalWarning",
+    "find_caller",
+    "find_problems",
+    "warn_of_no_sender",
+    "warn_of_problems",
+]
 
 DEVELOPING = switch("FASTSIG_DEBUG", default=sys.flags.dev_mode)
 """Development mode: ``-X dev`` or ``FASTSIG_DEBUG=1``."""
@@ -109,6 +115,14 @@ def warn_of_problems(signal: Any, receiver: Any, senders: Iterable[Any]) -> None
             level, _ = find_caller()
             if level:
                 warnings.warn(text, SignalWarning, stacklevel=level)
+
+
+def warn_of_no_sender(signal: Any, receiver: Any) -> None:
+    """Warn that `senders` was empty, at the line that connects."""
+    level, _ = find_caller()
+    name = getattr(signal, "name", None) or "the signal"
+    text = f"{describe(receiver)}: senders is empty, so {name} never calls it"
+    warnings.warn(text, SignalWarning, stacklevel=level)
 
 
 def find_caller() -> tuple[int, FrameType | None]:
@@ -278,6 +292,8 @@ def find_mismatch(  # noqa: PLR0911
     told = f"sender={show(sender)} can match nothing: {signal.name}'s sender is {SENDERS[kind]}"
     look = LOOK.get(signal.name)
     instead = f"; look at {look} instead" if look else ""
+    if issubclass(type(sender), (list, tuple, set, frozenset)):
+        return f"{told}; for several, write senders="
     if type(sender) is Subclasses:
         return f"{told}{instead}" if kind in ("name", "hostname", "none") else ""
     task = hasattr(type(sender), "__then__") or is_task(resolve_proxy(sender))
@@ -292,7 +308,11 @@ def find_mismatch(  # noqa: PLR0911
         if hasattr(type(sender), "gen_task_name"):  # an app
             more = "; for its tasks, write sender=app.Task, subclasses=True"
             return f"{told}{more}" if kind == "task" else told
-        return told if a_class or issubclass(type(sender), (bytes, int, ModuleType)) else ""
+        return (
+            told
+            if a_class or issubclass(type(sender), (bytes, int, float, dict, ModuleType))
+            else ""
+        )
     if kind == "hostname":
         if text and "@" in sender:
             return ""

@@ -10,7 +10,13 @@ import os
 import sys
 from types import FunctionType, MethodType
 
-from fastsig.advice import DEVELOPING, describe, unwrap, warn_of_problems
+from fastsig.advice import (
+    DEVELOPING,
+    describe,
+    unwrap,
+    warn_of_no_sender,
+    warn_of_problems,
+)
 from fastsig.catalog import CATALOG, OF_AN_APP
 from fastsig.engine import Policy, RobustEngine, make_key, make_label, resolve, resolve_proxy
 from fastsig.senders import find_names, list_senders, read_sender
@@ -470,6 +476,8 @@ def connect_receiver(  # noqa: PLR0912
         listed = ANYBODY
     else:
         listed = list_senders(sender, senders, subclasses)
+        if not listed:
+            warn_of_no_sender(signal, receiver)
     if getattr(signal, "name", None) in KNOWN:
         warn_of_problems(signal, receiver, listed)
     if retry:

@@ -183,6 +183,10 @@ for signal, sender, wanted in [
     (task_prerun, plain, "a function that was not made one"),
     (task_prerun, b"proj.add", "the task"),
     (task_prerun, warnings, "the task"),
+    (task_prerun, ["proj.add", add], "the task; for several, write senders="),
+    (task_sent, ("proj.add",), "the name of the task; for several, write senders="),
+    (celeryd_init, {"celery@here"}, "; for several, write senders="),
+    (task_prerun, {"task": "proj.add"}, "the task"),
     (task_sent, warnings, "the name of the task"),
     (task_prerun, App(), "the task; for its tasks, write sender=app.Task, subclasses=True"),
     (task_sent, App(), "the name of the task"),
@@ -193,6 +197,20 @@ for signal, sender, wanted in [
 [text] = told(lambda: task_sent.connect(f, sender=Task, subclasses=True))
 assert "the name of the task" in text
 [text] = told(lambda: task_prerun.connect(f, senders=["proj.add", Task]))
+"""
+    )
+
+
+def test_no_sender_at_all(warn):
+    warn(
+        """
+def f(sender): pass
+for signal, name in ((task_prerun, "task_prerun"), (fastsig.Signal(), "the signal")):
+    check(lambda: signal.connect(f, senders=[]),
+          f"f(sender): senders is empty, so {name} never calls it")
+    check(lambda: signal.connect(senders=iter(()))(f),
+          f"f(sender): senders is empty, so {name} never calls it")
+    assert not signal.has_listeners(senders=[]) and not signal.disconnect(f, senders=[])
 """
     )
 
