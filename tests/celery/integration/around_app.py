@@ -1,4 +1,7 @@
-"""The app of `worker_app`, with a guard that raises (`GUARD`), and with queued receivers."""
+"""The app of `worker_app`, with a guard that raises (`GUARD`), and with queued receivers.
+
+`FAILS` names a signal with a receiver that raises, too, which is only logged.
+"""
 
 import os
 
@@ -41,6 +44,15 @@ if SIGNAL:
     def guard(sender):
         if not SIGNAL.startswith("task_") or sender.name == "guarded":
             raise ERRORS[ERROR]
+
+
+def fails(**kwargs):
+    raise ERRORS["ValueError"]
+
+
+if FAILS := os.environ.get("FAILS"):
+    owner = app if FAILS.startswith("app.") else signals
+    getattr(owner, FAILS.rpartition(".")[2]).connect(fails)
 
 
 order_paid = fastsig.Signal(name="order_paid")

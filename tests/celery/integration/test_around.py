@@ -56,18 +56,67 @@ def test_a_guard_fails_the_task(new_around_site, pool):
         assert worker.poll() is None
 
 
-@pytest.mark.parametrize("error", ["Reject", "Ignore"])
-def test_what_celery_does_with_its_own_exceptions(new_around_site, error):
-    """docs/errors.md has the table; in the solo pool, Reject ends the worker."""
-    with new_around_site() as site:
-        state, names, worker = outcome(site, "prefork", "guarded", GUARD=f"task_prerun:{error}")
-        assert state == "FAILURE", site.log()
-        assert "task_success" not in names
-        assert worker.poll() is None
+def expect(pool, error):
+    """Return what becomes of a task, and of the worker, by what its `task_prerun` guard raises.
+
+    That is its state, how the worker ended (None: it did not), and whether the task is run again.
+    docs/errors.md has it as a table.
+    """
+    if error == "Ignore" or CELERY < (5, 6):
+        return "FAILURE", None, error == "Requeue"
+    if pool == "solo":
+        return "PENDING", 1, False
+    if pool == "threads":
+        return "PENDING", None, False
+    return (
+        "FAILURE" if error == "Reject" and CELERY >= (5, 7) else "PENDING",
+        None,
+        error == "Requeue",
+    )
+
+
+@pytest.mark.parametrize("error", ["Ignore", "Reject", "Requeue"])
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_celerys_own_exceptions_in_task_prerun(new_around_site, pool, error):
     with new_around_site("redis") as site:
-        state, names, worker = outcome(site, "solo", "started", BEFORE_START=error)
+        state, names, worker = outcome(site, pool, "guarded", GUARD=f"task_prerun:{error}")
+        again = len(site.events("task_received")) > 1
+        assert (state, worker.poll(), again) == expect(pool, error), site.log()
+        assert "task_success" not in names
+
+
+@pytest.mark.parametrize("error", ["Ignore", "Reject", "Requeue"])
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_celerys_own_exceptions_in_before_start(new_around_site, pool, error):
+    with new_around_site("redis") as site:
+        state, names, worker = outcome(site, pool, "started", BEFORE_START=error)
+        again = len(site.events("task_received")) > 1
         assert state == ("FAILURE" if error == "Reject" and CELERY >= (5, 7) else "PENDING")
-        assert worker.poll() is None
+        assert (worker.poll(), again) == (None, error == "Requeue")
+        assert "task_success" not in names
+
+
+@pytest.mark.parametrize("error", ["Ignore", "Reject"])
+@pytest.mark.parametrize("signal", ["celeryd_init", "worker_init"])
+def test_celerys_own_exceptions_stop_a_worker_as_any(new_around_site, signal, error):
+    with new_around_site() as site:
+        worker = site.worker("solo", GUARD=f"{signal}:{error}")
+        assert worker.wait(60) == 1
+        assert f"celery.exceptions.{error}: " in site.log()
+        assert not site.events("worker_ready")
+
+
+@pytest.mark.parametrize(
+    "signal", ["celeryd_init", "worker_init", "app.on_after_finalize", "worker_ready"]
+)
+def test_what_is_only_logged_is_seen(new_around_site, signal):
+    """Before Celery has set up logging, and once it has: once each."""
+    with new_around_site() as site:
+        worker = site.worker("solo", FAILS=signal)
+        assert site.wait(worker_ready=1), site.log()
+        assert site.stop(worker) == [0]
+        assert site.log().count("ValueError: guarded") == 1, site.log()
+        assert site.log().count("fails at ") == 1, site.log()
 
 
 @pytest.mark.parametrize("broker", ["redis", "filesystem"])
