@@ -133,7 +133,7 @@ def celery_versions(session, celery):
     """Run the tests of all that is about Celery on each of its series (needs redis-server)."""
     install(session, "test", "integration")
     session.install(f"celery=={celery}.*")
-    pytest(session, "tests/celery", "tests/core/test_signals.py")
+    pytest(session, "tests/celery", "tests/around", "tests/told", "tests/core/test_signals.py")
 
 
 @nox.session(name="celery-suite", venv_backend="none")
