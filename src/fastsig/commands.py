@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import redirect_stdout
 from sysconfig import get_paths
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -57,12 +58,13 @@ def load(name: str) -> str:  # noqa: PLR0911
         return "-A needs the name of an app, such as proj or proj.celery:app"
     module, _, attribute = name.partition(":")
     try:
-        app = find_app(name)
-        if not isinstance(app, Celery):
-            return f"{name!r} is no app, but of type {type(app).__name__!r}"
-        app.set_default()
-        app.loader.import_default_modules()
-        app.finalize()
+        with redirect_stdout(sys.stderr):  # what the modules print is not ours to print
+            app = find_app(name)
+            if not isinstance(app, Celery):
+                return f"{name!r} is no app, but of type {type(app).__name__!r}"
+            app.set_default()
+            app.loader.import_default_modules()
+            app.finalize()
     except (Exception, SystemExit) as error:
         if getattr(error, "name", None) == name and attribute:  # it was looked for as a module, too
             return f"{module!r} has no {attribute!r}"

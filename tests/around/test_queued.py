@@ -198,3 +198,27 @@ def test_no_task(run_queued, thing):
             assert False
         """
     )
+
+
+def test_a_broker_that_is_down(run_queued):
+    """It is an error of that receiver, and of the sender if it says so."""
+    pytest.importorskip("redis")
+    run_queued(
+        """
+        app.conf.update(broker_url="redis://127.0.0.1:1/", task_publish_retry_policy={
+            "max_retries": 1, "interval_start": 0, "interval_max": 0})
+        from kombu.exceptions import OperationalError
+        order_paid.connect(queued(send_receipt))
+        order_paid.connect(last := lambda: "last")
+        responses = [response for _, response in order_paid.send("shop", order=7)]
+        assert type(responses[0]) is OperationalError and responses[1] == "last", responses
+        strict = fastsig.Signal()
+        strict.connect(queued(send_receipt), on_error="raise")
+        try:
+            strict.send("shop", order=7)
+        except OperationalError:
+            pass
+        else:
+            assert False
+        """
+    )

@@ -201,3 +201,36 @@ def test_where_celery_is_not_adopted(command, tmp_path, name):
     done = command(name, "-A", "own", cwd=tmp_path, FASTSIG_CELERY="0")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Celery is left alone (FASTSIG_CELERY=0)")
+
+
+def test_what_the_app_prints_is_not_in_the_output(command, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from celery import Celery\nprint('importing')\n"
+        "app = Celery('own', broker='memory://')\n"
+        "app.on_after_finalize.connect(lambda **kwargs: print('finalized'), weak=False)\n"
+    )
+    done = command("list", "-A", "own", "--json", cwd=tmp_path)
+    assert [row["signal"] for row in json.loads(done.stdout)] == ["app.on_after_finalize"]
+    assert done.stderr == "importing\nfinalized\n"
+
+
+def test_what_celery_imports_is_imported(command, tmp_path):
+    """By the settings `include` and `imports`, and as tasks of other packages; all forms of -A."""
+    handler = "from fastsig.signals import task_success\n"
+    for name in ("included", "imported", "other/tasks"):
+        path = tmp_path / "proj" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.write_text(f"{handler}@task_success.connect\ndef {path.stem}(sender): pass\n")
+    (tmp_path / "proj" / "celery.py").write_text(
+        "from celery import Celery\n"
+        "app = Celery('proj', broker='memory://', include=['proj.included'])\n"
+        "app.conf.imports = ['proj.imported']\n"
+        "app.autodiscover_tasks(['proj.other'])\n"
+    )
+    for form in ("proj", "proj.celery", "proj.celery:app", "proj.celery.app"):
+        done = command("list", "-A", form, "--json", cwd=tmp_path)
+        rows = {row["signal"]: row["receivers"] for row in json.loads(done.stdout)}
+        assert {each["receiver"] for each in rows["task_success"]} == {
+            *("included(sender)", "imported(sender)", "tasks(sender)")
+        }
