@@ -1,6 +1,7 @@
 """``python -m fastsig list`` and ``check``, as whoever operates a deployment uses them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -163,10 +164,11 @@ def test_an_app_that_is_not_there(command, tmp_path, name, app, wanted):
     assert done.stderr.count("\n") == 1
 
 
-def test_where_an_error_is_names_nothing_that_is_installed(command, tmp_path):
+def test_where_an_error_is_names_nothing_that_is_installed(command, tmp_path, environment):
     """It may be below the folder of the project, as a virtual environment often is."""
     (tmp_path / "bad.py").write_text("import json\njson.loads('{')")
-    done = command("check", "-A", "bad", cwd=tmp_path.anchor, PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join(filter(None, [str(tmp_path), environment.get("PYTHONPATH")]))
+    done = command("check", "-A", "bad", cwd=tmp_path.anchor, PYTHONPATH=path)
     path = str(tmp_path / "bad.py").removeprefix(tmp_path.anchor)
     assert done.stderr.endswith(f"(char 1) ({path}:2)\n")
 

@@ -179,7 +179,7 @@ class TestExplain:
         assert signal.explain("inner") == "not called: inner is not connected"
 
     def test_remembers_the_last_few(self, signal, collect):
-        for _ in range(100):
+        for _ in range(20):
             signal.connect(lambda sender: 0)
             collect()
         assert len(signal.get_past()) == 16
