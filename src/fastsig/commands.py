@@ -185,7 +185,8 @@ def check(name: str, as_json: bool = False) -> int:
     for kind, where, text in found:
         print(f"{where or '-'}: {'hint: ' if kind == 'hint' else ''}{text}")
     hints = len(found) - mistakes
-    print(f"{mistakes} that cannot work, {hints} {'hint' if hints == 1 else 'hints'}")
+    problems = f"{mistakes} {'problem' if mistakes == 1 else 'problems'}"
+    print(f"{problems}, {hints} {'hint' if hints == 1 else 'hints'}")
     return int(mistakes > 0)
 
 

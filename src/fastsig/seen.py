@@ -150,7 +150,7 @@ def explain(  # noqa: PLR0911
         notes += find_mismatches(signal, entry, only)
         return "\n".join(
             [
-                f"not called: it is connected for other senders than {show(sender)}: {senders}",
+                f"not called: it is connected for other senders, not for {show(sender)}: {senders}",
                 *notes,
             ]
         )

@@ -45,7 +45,7 @@ def test_check_finds_the_ten_mistakes(command):
     lines = done.stdout.splitlines()
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
-    assert lines[-1] == "10 that cannot work, 3 hints"
+    assert lines[-1] == "10 problems, 3 hints"
     places = [re.match(r"[^:]+:\d+", line)[0] for line in lines[:-1]]
     assert set(places[:10]) == marks("mistake")
     assert set(places[10:]) == marks("hint")
@@ -100,7 +100,7 @@ def test_own_signals_are_listed(command, tmp_path):
         "    on_saved(pk)  own.py:4  any sender  weak",
     ]
     done = command("check", "-A", "own", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "0 that cannot work, 0 hints\n")
+    assert (done.returncode, done.stdout) == (0, "0 problems, 0 hints\n")
 
 
 @pytest.mark.parametrize("name", ["list", "check"])
