@@ -3,8 +3,12 @@
 import doctest
 import importlib
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -51,6 +55,58 @@ def test_example_of_a_benchmark(run, core, tmp_path):
         "def mail_invoice(**kwargs): return sum(range(5_000))\n"
     )
     run("import pytest, sys; sys.exit(pytest.main(['-W', 'error', '-p', 'no:cacheprovider']))")
+
+
+@in_repository
+@pytest.mark.skipif(sys.platform == "win32", reason="its commands are for a POSIX shell")
+def test_tutorial(tmp_path):
+    """Every file is written and every command run, in the order of the page."""
+    pytest.importorskip("celery.signals")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "FASTSIG_CELERY": "1"}
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    text = text.replace("core     compiled", "core     ...")
+    ran = 0
+    for prose, kind, block in re.findall(r"([^`].*?)^```(\w+)\n(.*?)^```$", text, re.M | re.S):
+        if kind == "py":
+            (tmp_path / re.findall(r"`(\w+\.py)`", prose)[-1]).write_text(block)
+        if kind != "console":
+            continue
+        for shown in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, expected = re.fullmatch(r"([^\n]*(?:\n> [^\n]*)*)\n(.*)", shown, re.S).groups()
+            if "venv" in command or "pip" in command:
+                continue
+            output = run_command(command.replace("\n> ", "\n"), environment, tmp_path)
+            if " worker " in command:
+                expected += "..."
+            fits = doctest.OutputChecker().check_output(expected, output, doctest.ELLIPSIS)
+            assert fits, f"{command}\n{output}"
+            ran += 1
+    assert ran == 9
+
+
+def run_command(command, environment, folder):
+    """Return what a command prints; stop a worker when it has run a task."""
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}" if " worker " in command else command],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    timer = Timer(60, process.kill)
+    timer.start()
+    try:
+        with process:
+            output = ""
+            for line in process.stdout:
+                output += line
+                if "succeeded in" in line:
+                    process.terminate()
+            return output
+    finally:
+        timer.cancel()
 
 
 def test_docstring(fastsig):
