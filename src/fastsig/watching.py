@@ -460,7 +460,7 @@ def stand_by(**named: Any) -> None:
 class recorded:
     """Record what is sent, in all threads; the receivers are called.
 
-    A context manager that gives a `Recorded`.
+    A context manager, whose value is a `fastsig.watching.Recorded`.
 
     Arguments:
         *signals: The signals.
@@ -581,11 +581,11 @@ def observe(
 ) -> Observation:
     """Call ``callback(call)`` after each receiver, in the thread of the sender.
 
-    It begins at once, and ends with `Observation.stop`, or as a context manager with the block.
-    What the callback raises is logged; what it sends itself is not observed.
+    It starts at once.  It ends when `stop` is called on what it returns, or at the end of a ``with``
+    block.  An exception of the callback is logged.  Signals that the callback sends are not observed.
 
     Arguments:
-        callback: Gets a `Call`.
+        callback: Gets a `fastsig.watching.Call`.
         signals: The signals; None for all that there are and will be.
 
     Raises:
