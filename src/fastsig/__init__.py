@@ -1,4 +1,4 @@
-"""Signals that cost no more than the calls: a drop-in for Celery's signals with a C core.
+"""Fast signals, and a drop-in replacement for Celery's.
 
 >>> from fastsig import Signal
 >>> saved = Signal(name="saved")
@@ -8,7 +8,7 @@
 >>> saved.send("article", pk=7)  # doctest: +ELLIPSIS
 [(<function on_saved at ...>, 7)]
 
-The signals of Celery are in `fastsig.signals`.
+Celery's signals are in `fastsig.signals`.
 """
 
 from fastsig.advice import SignalWarning
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Import what is seldom needed when it is."""
+    """Import rarely needed names on first use, so that importing fastsig stays fast."""
     if name == "explain":
         from fastsig.seen import explain_any
 

@@ -1,4 +1,4 @@
-"""``python -m fastsig`` shows what is installed, runs a demo, and measures what a send costs."""
+"""``python -m fastsig``: show the installation, check an app, run a demo, measure a send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSTALL = "python -m pip install 'celery>=5.4'"
 
 
 def core() -> str:
-    """Return which core runs, and why."""
+    """Return which core (build of the engine) is used, and why."""
     if fastsig.compiled:
         return "compiled"
     if switch("FASTSIG_NO_EXTENSIONS"):
@@ -23,9 +23,8 @@ def core() -> str:
 
 
 def dispatch() -> str:
-    """Return whether Celery is there, and whether it sends its signals through fastsig."""
-    # Makes Celery dispatch through fastsig.
-    import fastsig.signals  # noqa: F401
+    """Return the version of Celery, and whether it dispatches through fastsig."""
+    import fastsig.signals  # noqa: F401 - makes Celery dispatch through fastsig
 
     try:
         import celery
@@ -33,7 +32,7 @@ def dispatch() -> str:
         from fastsig.celery import installed
     except ModuleNotFoundError:
         return f"not installed ({INSTALL})"
-    through = "dispatches through fastsig" if installed() else "left alone: FASTSIG_CELERY=0"
+    through = "dispatches through fastsig" if installed() else "not changed: FASTSIG_CELERY=0"
     return f"{celery.__version__}, {through}"
 
 
@@ -41,17 +40,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m fastsig")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("info", help="what is installed (this is what it does without a command)")
-    commands.add_parser("demo", help="a real Celery worker, and seven signals as they arrive")
+    commands.add_parser("info", help="show what is installed (the default)")
+    commands.add_parser(
+        "demo", help="start a real Celery worker, and show seven signals as they arrive"
+    )
     for name, text in (
-        ("list", "every signal with receivers in an app, and where they are"),
-        ("check", "what is connected in an app and can never be called, or fails"),
+        ("list", "list the signals of an app that have receivers, and where these are"),
+        ("check", "report receivers of an app that can never run, or always fail"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("-A", "--app", required=True, help="the app, as for `celery -A`")
-        command.add_argument("--json", action="store_true", help="for another program to read")
+        command.add_argument("--json", action="store_true", help="print JSON")
     bench = commands.add_parser(
-        "bench", help="what a send costs on this machine, compared with other libraries"
+        "bench", help="measure a send on this machine, and compare it with other libraries"
     )
     bench.add_argument(
         "--seconds", type=float, default=9.0, help="how long to measure (default: %(default)s)"

@@ -1,7 +1,7 @@
-"""What is wrong with a connection, and what to write instead.
+"""Find problems of a connection, and say what to write instead.
 
-`find_problems` looks at a receiver and its senders, with `fastsig.catalog`.  `connect` warns of
-what it finds; ``python -m fastsig check`` lists it.
+`find_problems` compares a receiver and its senders with `fastsig.catalog`.  `connect` warns of the
+problems, and ``python -m fastsig check`` lists them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ INSTEAD = {
     "worker": {"worker": "sender is the worker", "instance": "sender is the worker"},
     "app": {"app": "sender is the app"},
 }
-"""Where to find what a signal does not send under that name, by the kind of its sender."""
+"""Where to find a value that a signal does not send under this name, by the kind of its sender."""
 
 SYNONYMS = {
     "result": "retval",
@@ -95,20 +95,20 @@ LOOK = {
     "import_modules": "sender.main",
     "user_preload_options": "sender.__name__",
 }
-"""What to look at where a signal cannot be filtered by its sender."""
+"""The argument to check if a signal cannot be filtered by its sender."""
 
 
 class SignalWarning(UserWarning):
-    """A receiver is connected that cannot be called, or not as its author meant."""
+    """A receiver was connected that can never be called, or will fail or misbehave when it is."""
 
 
 def warn_of_problems(signal: Any, receiver: Any, senders: Iterable[Any]) -> None:
-    """Warn of what is wrong with a new connection, at the line that connects.
+    """Warn of the problems of a new connection, at the line that connects.
 
     Arguments:
         signal: The signal.
         receiver: The receiver.
-        senders: What it is connected for, as `fastsig.senders.list_senders` returns it.
+        senders: Its senders, as `fastsig.senders.list_senders` returns them.
     """
     for kind, text in find_problems(signal, receiver, senders):
         if kind == "never" or DEVELOPING:
@@ -126,9 +126,10 @@ def warn_of_no_sender(signal: Any, receiver: Any) -> None:
 
 
 def find_caller() -> tuple[int, FrameType | None]:
-    """Return who called the caller from outside fastsig: the `stacklevel`, and the frame.
+    """Return the `stacklevel` and the frame of the code outside fastsig that called the caller.
 
-    That is ``(0, None)`` where a proxy connects, which was evaluated now, and connected before.
+    Return ``(0, None)`` if a proxy has just been evaluated and now makes a connection that was
+    requested, and checked, earlier.
     """
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and is_inside(str(frame.f_globals.get("__name__"))):
@@ -150,9 +151,9 @@ PASSED = "celery.local", "celery.utils.dispatch.signal"
 def find_problems(
     signal: Any, receiver: Any, senders: Iterable[Any] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a connection to a signal of Celery's: ``(kind, text)``.
+    """Yield the problems of a connection to a signal of Celery's, as ``(kind, text)``.
 
-    The kind is "never" for what can never be called, or fails when it is; else "hint".
+    The kind is "never" if the receiver can never be called or always fails; otherwise "hint".
     """
     entry = find_entry(signal)
     if entry is None:
@@ -161,13 +162,13 @@ def find_problems(
     if is_async(receiver):
         yield (
             "never",
-            f"{name} is a coroutine function, and nobody awaits what a receiver of {signal.name}"
-            " returns: write `def`, and run the coroutine in it, as with asyncio.run()",
+            f"{name} is a coroutine function, but {signal.name} does not await its receivers:"
+            " write `def`, and run the coroutine in it, for example with asyncio.run()",
         )
     for parameter in list_positional(receiver):
         yield "never", f"{name}: {parameter!r} is positional only, and what is sent has names"
     for kind, parameter, text in find_unsent(signal, entry, receiver):
-        more = "" if kind == "never" else f": {parameter!r} is always its default"
+        more = "" if kind == "never" else f": {parameter!r} always has its default"
         yield kind, f"{name}: {signal.name} sends no {parameter!r}{more}{text}"
     for sender in senders:
         text = find_mismatch(signal, entry, sender)
@@ -176,7 +177,7 @@ def find_problems(
 
 
 def describe(receiver: Any) -> str:
-    """Return a receiver's name, with its parameters where it is a function."""
+    """Return the name of a receiver; for a function, with its parameters."""
     receiver = resolve_proxy(receiver)
     kind, function = function_of(unwrap(receiver))
     if is_task(receiver):
@@ -197,7 +198,7 @@ def describe(receiver: Any) -> str:
 
 
 def unwrap(receiver: Any) -> Any:
-    """Return what a function that `connect` itself made (to retry) calls in the end."""
+    """Return the receiver inside of a wrapper that `connect` made, as for ``retry``."""
     while type(receiver) is FunctionType and getattr(receiver, "_retries", None) is (
         receiver.__code__
     ):
@@ -206,13 +207,13 @@ def unwrap(receiver: Any) -> Any:
 
 
 def is_async(receiver: Any) -> bool:
-    """Return whether a call of the receiver only makes a coroutine."""
+    """Return whether calling the receiver only makes a coroutine or an async generator."""
     _, function = function_of(unwrap(receiver))
     return function is not None and bool(function.__code__.co_flags & (COROUTINE | ASYNC_GENERATOR))
 
 
 def read_parameters(receiver: Any) -> tuple[list[str], list[str]]:
-    """Return the names of the parameters that a receiver requires, and of those with a default."""
+    """Return the names of the required parameters of a receiver, and of those with a default."""
     receiver = resolve_proxy(receiver)
     receiver = unwrap(receiver.run if is_task(receiver) else receiver)
     kind, function = function_of(receiver)
@@ -225,7 +226,7 @@ def read_parameters(receiver: Any) -> tuple[list[str], list[str]]:
         only = names[count : count + code.co_kwonlyargcount]
         required = [*names[first:split], *(name for name in only if name not in with_default)]
         return required, [*names[split:count], *(name for name in only if name in with_default)]
-    from inspect import Parameter, signature  # slow to import, seldom needed
+    from inspect import Parameter, signature  # slow to import, rarely needed
 
     try:
         parameters = list(signature(receiver).parameters.values())
@@ -250,7 +251,7 @@ def list_positional(receiver: Any) -> list[str]:
 
 
 def find_unsent(signal: Any, entry: Entry, receiver: Any) -> Iterator[tuple[str, str, str]]:
-    """Yield the parameters that a signal never sends: ``(kind, name, what to write instead)``."""
+    """Yield the parameters that a signal never sends, as ``(kind, name, advice)``."""
     sent = {"signal", "sender", *entry.list_sent()}
     required, optional = read_parameters(receiver)
     for kind, names in (("never", required), ("hint", optional)):
@@ -265,7 +266,7 @@ def find_unsent(signal: Any, entry: Entry, receiver: Any) -> Iterator[tuple[str,
 
 
 def suggest(entry: Entry, name: str, sent: set[str]) -> str:
-    """Return what to write instead of a parameter that is not sent, as the end of a message."""
+    """Return the end of a message: what to write instead of a parameter that is not sent."""
     from difflib import get_close_matches
 
     others = sorted(sent - {"signal"})
@@ -285,13 +286,13 @@ def suggest(entry: Entry, name: str, sent: set[str]) -> str:
 def find_mismatch(  # noqa: PLR0911
     signal: Any, entry: Entry, sender: Any
 ) -> str:
-    """Return why a sender can match nothing, "" if it may."""
+    """Return why a sender can never match; "" if it may."""
     if sender is None:
         return ""
     kind = entry.get_sender()
-    told = f"sender={show(sender)} can match nothing: {signal.name}'s sender is {SENDERS[kind]}"
+    told = f"sender={show(sender)} never matches: the sender of {signal.name} is {SENDERS[kind]}"
     look = LOOK.get(signal.name)
-    instead = f"; look at {look} instead" if look else ""
+    instead = f"; check {look} instead" if look else ""
     if issubclass(type(sender), (list, tuple, set, frozenset)):
         return f"{told}; for several, write senders="
     if type(sender) is Subclasses:
@@ -302,9 +303,9 @@ def find_mismatch(  # noqa: PLR0911
     function = type(sender) is FunctionType
     if kind in ("task", "name"):
         if a_class and kind == "task":
-            return f"{told}; for the tasks of a class, add subclasses=True"
+            return f"{told}; to match the tasks of a class, add subclasses=True"
         if function:
-            return f"{told}, and this is a function that was not made one"
+            return f"{told}; this is a plain function"
         if hasattr(type(sender), "gen_task_name"):  # an app
             more = "; for its tasks, write sender=app.Task, subclasses=True"
             return f"{told}{more}" if kind == "task" else told
@@ -327,7 +328,7 @@ def find_mismatch(  # noqa: PLR0911
 
 
 def show(sender: Any) -> str:
-    """Return a sender for a message."""
+    """Return the text for a sender in a message."""
     if type(sender) is Subclasses:
         return f"{sender.base.__qualname__}, subclasses=True"
     if hasattr(type(sender), "__then__") and not sender.__evaluated__():

@@ -1,4 +1,4 @@
-"""A send that awaits the receivers that are coroutine functions."""
+"""`asend`, which awaits the receivers that are coroutine functions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def asend(signal: Any, sender: Any, named: dict[str, Any]) -> list[tuple[A
         except BaseException:
             for _, awaitable, _ in waiting:
                 if hasattr(awaitable, "close"):
-                    awaitable.close()  # it never began
+                    awaitable.close()  # it was never started
             raise
         if waiting:
             await wait_for_all(sending, waiting)
@@ -52,9 +52,9 @@ async def asend(signal: Any, sender: Any, named: dict[str, Any]) -> list[tuple[A
 
 
 async def wait_for_all(sending: Sending, waiting: list[tuple[int, Any, float]]) -> None:
-    """Await what receivers returned; put what comes of it into the responses.
+    """Await the awaitables that receivers returned, and put their results into the responses.
 
-    If one fails the send, the others are cancelled, and awaited.
+    If the exception of one ends the send, cancel the others and wait for them.
     """
     responses = sending.responses
 

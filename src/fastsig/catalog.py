@@ -1,7 +1,7 @@
-"""What Celery's signals send, who their senders are, and in which processes they are sent.
+"""The arguments and senders of Celery's signals, and the processes that send them.
 
-Read off the source of Celery 5.4 to 5.7; ``tests/told/test_catalog.py`` compares it with the
-installed one.  It is the only such table here: what is checked, explained and listed follows it.
+The table follows the source of Celery 5.4 to 5.7, and ``tests/told/test_catalog.py`` compares it
+with the installed version.  The warnings, `explain` and the commands use this table only.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ PROCESSES = {
 
 
 class Entry:
-    """What is known of one signal.
+    """The facts about one signal.
 
     Arguments:
         sender: The kind of its sender: a key of `SENDERS`.
-        process: The kind of process that it is sent in: a key of `PROCESSES`.
-        arguments: The names of what it sends, besides the sender.
-        since: The version of Celery from which an argument is sent.
-        sender_since: The version from which the sender is that; before, it was None.
+        process: The kind of process that sends it: a key of `PROCESSES`.
+        arguments: The names of its arguments, without the sender.
+        since: For newer arguments, the version of Celery that introduced them.
+        sender_since: The version that introduced this sender; before, it was None.
     """
 
     __slots__ = ("arguments", "process", "sender", "sender_since", "since")
@@ -128,11 +128,11 @@ OF_AN_APP = {
     "app.on_after_finalize": Entry("app", "any"),
     "app.on_after_fork": Entry("app", "any"),
 }
-"""The signals that each app has, by their `name`."""
+"""The signals of each app, by their `name`."""
 
 
 def find_entry(signal: Any) -> Entry | None:
-    """Return what is known of a signal; None if it is not one of Celery's, but only so called."""
+    """Return the entry of a signal of Celery's; None for others, even if they have such a name."""
     name = getattr(signal, "name", None)
     if type(name) is not str:
         return None
@@ -147,7 +147,7 @@ def find_entry(signal: Any) -> Entry | None:
 
 
 def find_version() -> tuple[int, int]:
-    """Return the version of Celery that is imported, where there is none the last one known."""
+    """Return the version of the imported Celery; if there is none, the newest one known here."""
     text = getattr(sys.modules.get("celery"), "__version__", "")
     parts = text.split(".")
     if len(parts) >= 2 and parts[0].isdigit() and parts[1].isdigit():

@@ -1,4 +1,4 @@
-"""``python -m fastsig list`` and ``check``: what is connected in an app, and what is wrong."""
+"""``python -m fastsig list`` and ``check``: the connections of an app, and their problems."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def load(name: str) -> str:  # noqa: PLR0911
     """Import an app with its modules and tasks, as ``celery -A`` does.
 
     Returns:
-        Why it cannot be imported, in one line; "" if it was.
+        The error in one line; "" if there was none.
     """
-    warnings.simplefilter("ignore", SignalWarning)  # what is wrong is listed
-    import fastsig.signals  # noqa: F401 - before the app: what it connects is seen
+    warnings.simplefilter("ignore", SignalWarning)  # `check` lists the same problems
+    import fastsig.signals  # noqa: F401 - before the app, to see all of its connections
 
     try:
         from celery import Celery
@@ -83,7 +83,7 @@ def is_raised_in(error: BaseException, function: Any) -> bool:
 
 
 def read_error(error: BaseException) -> str:
-    """Return an error and where it was raised."""
+    """Return the text of an error, and where it was raised."""
     if str(error).startswith("Couldn't import") and isinstance(error.__context__, ValueError):
         error = error.__context__  # Celery has put its own in the place of this one
     if isinstance(error, SyntaxError):
@@ -111,7 +111,7 @@ def find_signals() -> list[tuple[str, Any, Any]]:
 
 
 def find_name(signal: Any) -> str:
-    """Return the name of a signal: of one that is not Celery's, where it is found, too."""
+    """Return the name of a signal; for one that is not Celery's, with the module that has it."""
     name = getattr(signal, "name", None)
     if find_entry(signal) is not None:
         return str(name)
@@ -124,7 +124,7 @@ def find_name(signal: Any) -> str:
 
 
 def list_signals(name: str, as_json: bool = False) -> int:
-    """Print every signal that has receivers; return the exit status."""
+    """Print each signal that has receivers; return the exit status."""
     error = load(name)
     if error:
         print(error, file=sys.stderr)
@@ -152,7 +152,7 @@ def list_signals(name: str, as_json: bool = False) -> int:
 
 
 def as_dict(name: str, process: str, connections: list[Connection]) -> dict[str, Any]:
-    """Return what ``list --json`` tells of a signal."""
+    """Return what ``list --json`` prints for a signal."""
     return {
         "signal": name,
         "process": process,
@@ -170,7 +170,7 @@ def as_dict(name: str, process: str, connections: list[Connection]) -> dict[str,
 
 
 def check(name: str, as_json: bool = False) -> int:
-    """Print what can never fire or will fail, and hints; return the exit status."""
+    """Print problems and hints; return the exit status."""
     error = load(name)
     if error:
         print(error, file=sys.stderr)
@@ -191,14 +191,14 @@ def check(name: str, as_json: bool = False) -> int:
 
 
 def by_place(mistake: tuple[str, str, str]) -> tuple[bool, str, int]:
-    """Return what to sort by: hints come last."""
+    """Return the key to sort by: hints come last."""
     kind, where, _ = mistake
     path, _, line = where.rpartition(":")
     return kind == "hint", path, int(line or 0)
 
 
 def find_mistakes() -> Iterator[tuple[str, str, str]]:
-    """Yield ``(kind, where, text)`` for what is wrong in any signal."""
+    """Yield ``(kind, where, text)`` for the problems of all signals."""
     names = find_task_names()
     for signal_name, signal, engine in find_signals():
         entry = find_entry(signal)
@@ -217,7 +217,7 @@ def find_mistakes() -> Iterator[tuple[str, str, str]]:
                     f"{describe(each.receiver)}: {signal_name} for sender={sender!r}:"
                     f" {suggest_task(sender, names)}"
                 )
-                # Who publishes by name needs no such task.
+                # A client that publishes by name does not need the task.
                 yield ("never" if entry.sender == "task" else "hint"), each.where, text
         for label, note in engine.get_past():
             where = locate_code(label) if type(label) is CodeType else ""

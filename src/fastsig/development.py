@@ -1,7 +1,7 @@
-"""Development mode: what is only told with ``-X dev`` or ``FASTSIG_DEBUG=1``.
+"""Warnings of the development mode: ``-X dev`` or ``FASTSIG_DEBUG=1``.
 
-Then each call of a receiver goes through `note_call` (see `fastsig.engine.Policy.unplanned`), which
-takes longer; it knows who was called, and looks at what came back.
+In this mode each call of a receiver goes through `note_call` (see
+`fastsig.engine.Policy.unplanned`), which is slower.  It sees each receiver and its response.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["forget_connection", "note_call", "watch_connection"]
 
 records: dict[tuple[int, Any], Record] = {}
-"""What was connected weakly and not called yet, by the ids of its engine and its receiver's key."""
+"""Weak connections that were not called yet, by the `id` of the engine and the receiver key."""
 
 
 class Record:
-    """A weak connection whose receiver was not called yet."""
+    """A weak connection whose receiver has not been called yet."""
 
     def __init__(self, signal: Any, engine: Any, receiver: Any, frame: Any) -> None:
         self.key = id(engine), make_key(receiver)
@@ -65,23 +65,23 @@ def watch_connection(signal: Any, engine: Any, receiver: Any) -> None:
         return
     try:
         record = Record(signal, engine, receiver, frame)
-    except TypeError:  # it cannot be weakly referenced, and is referred to strongly
+    except TypeError:  # it cannot be weakly referenced, so the signal keeps it alive
         return
     records[record.key] = record
 
 
 def forget_connection(engine: Any, receiver: Any) -> None:
-    """Do not warn of a receiver: it was called, or disconnected."""
+    """Stop watching a receiver, because it was called or disconnected."""
     records.pop((id(engine), make_key(receiver)), None)
 
 
 def note_call(signal: Any, receiver: Any, response: Any) -> Any:
-    """Look at the response of a receiver, and return it."""
+    """Check the response of a receiver, and return it."""
     if type(response) is CoroutineType:
         key, code = id(response), response.cr_code
         text = (
             f"{describe(unwrap(receiver))} returned the coroutine {response.__qualname__!r} to"
-            f" {getattr(signal, 'name', None) or 'a signal'}, and nobody awaited it"
+            f" {getattr(signal, 'name', None) or 'a signal'}, which nobody awaited"
         )
 
         def note_end(reference: Any) -> None:
@@ -99,7 +99,7 @@ coroutines: set[ReferenceType[Any]] = set()
 """References to the coroutines that receivers returned."""
 
 ending: dict[int, tuple[Any, str]] = {}
-"""By id, the code of those that end, and what to say if they were not awaited."""
+"""By id, the code of coroutines that ended, and the warning if they were not awaited."""
 
 MOST = 1000
 
@@ -107,7 +107,7 @@ warn_of_coroutine = getattr(warnings, "_warn_unawaited_coroutine", None)
 
 
 def warn_unawaited(coroutine: Any) -> None:
-    """Warn of a coroutine that nobody awaited: CPython calls this before it is gone."""
+    """Warn of a coroutine that nobody awaited; CPython calls this before it frees the coroutine."""
     code, text = ending.pop(id(coroutine), (None, ""))
     if code is not None and code is coroutine.cr_code:
         path, line = code.co_filename, code.co_firstlineno

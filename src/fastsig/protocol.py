@@ -1,4 +1,4 @@
-"""What every signal offers, of whichever host: the type of the names in `fastsig.signals`."""
+"""The type of the signals in `fastsig.signals`: what fastsig's own and adopted signals share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["SignalProtocol"]
 
 @runtime_checkable
 class SignalProtocol(Protocol):
-    """A signal: fastsig's own, or one of a host that fastsig has adopted.
+    """A signal: fastsig's own, or an adopted one of Celery's.
 
     `fastsig.Signal` documents the methods.
     """

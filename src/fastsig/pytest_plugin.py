@@ -1,9 +1,8 @@
-"""The plugin for pytest: tests that record signals, fail with receivers, and benchmark sends.
+"""The pytest plugin: record signals, fail when a receiver raises, and benchmark sends.
 
-pytest finds it by itself where fastsig is installed.  The fixture `record_signal` records what is
-sent, and ``benchmark_send`` measures what a send to receivers of your own costs.  With the option
-``fastsig_receiver_errors = raise`` in pytest's configuration, a test fails with what a receiver
-raised and fastsig would only log.
+pytest finds it where fastsig is installed.  The fixture `record_signal` records sends, and
+``benchmark_send`` measures a send to your own receivers.  With ``fastsig_receiver_errors = raise``
+in pytest's configuration, a test fails if a receiver raises an exception that would only be logged.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ OPTION = "fastsig_receiver_errors"
 CHOICES = ("log", "raise")
 
 
-# What receivers raise
+# Exceptions of receivers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
-    text = "what becomes of the exceptions of receivers: log, or raise to fail the test"
+    text = "what to do with the exceptions of receivers: log, or raise to fail the test"
     parser.addini(OPTION, text, default="log")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add the marker; check the option."""
-    text = f"{OPTION}(how): as the option of that name, for some tests: log or raise"
+    text = f"{OPTION}(how): overrides the option {OPTION} for a test: log or raise"
     config.addinivalue_line("markers", text)
     if config.getini(OPTION) not in CHOICES:
         raise pytest.UsageError(f"{OPTION} must be log or raise, not {config.getini(OPTION)!r}")
@@ -45,24 +44,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail with what receivers raise while a test is set up."""
+    """Fail if a receiver raises during the setup of a test."""
     return (yield from raise_errors(item))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail with what receivers raise while a test runs."""
+    """Fail if a receiver raises during a test."""
     return (yield from raise_errors(item))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail with what receivers raise while a test is torn down."""
+    """Fail if a receiver raises during the teardown of a test."""
     return (yield from raise_errors(item))
 
 
 def raise_errors(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Let a part of a test run; then raise what receivers raised, and was only logged."""
+    """Run a phase of a test; then raise the exceptions of receivers that were only logged."""
     marker = item.get_closest_marker(OPTION)
     how = marker.args[0] if marker is not None and marker.args else item.config.getini(OPTION)
     if how not in CHOICES:
@@ -92,11 +91,11 @@ def raise_errors(item: pytest.Item) -> Generator[None, Any, Any]:
     return result
 
 
-# What is sent
+# Recording
 
 
 class RecordSignal(Protocol):
-    """What the fixture gives: it records signals until the test ends."""
+    """The type of the fixture `record_signal`."""
 
     def __call__(
         self, signal: SignalProtocol, /, *more: SignalProtocol, sender: object = None
@@ -105,9 +104,9 @@ class RecordSignal(Protocol):
 
 @pytest.fixture
 def record_signal() -> Generator[RecordSignal, None, None]:
-    """Record what is sent, from the call until the test ends: ``sent = record_signal(task_sent)``.
+    """Record sends from the call until the test ends: ``sent = record_signal(task_sent)``.
 
-    See `fastsig.recorded` for the arguments, and for what is recorded.
+    See `fastsig.recorded` for the arguments and the result.
     """
     from fastsig.watching import recorded
 
@@ -121,14 +120,14 @@ def record_signal() -> Generator[RecordSignal, None, None]:
         yield record_signal
 
 
-# What a send costs
+# Benchmarking
 
 SECONDS = 1.0
-"""How long the comparison takes, about: as long as pytest-benchmark measures."""
+"""About how long the comparison takes; pytest-benchmark measures as long."""
 
 
 class BenchmarkSend(Protocol):
-    """What the fixture gives: it sends, and returns the responses."""
+    """The type of the fixture `benchmark_send`."""
 
     def __call__(
         self,
@@ -141,22 +140,22 @@ class BenchmarkSend(Protocol):
 
 @pytest.fixture
 def benchmark_send(benchmark: Any) -> BenchmarkSend:
-    """Benchmark ``send(sender=..., **named)`` of a signal to receivers; once in a test.
+    """Benchmark ``send(sender=..., **named)`` of a signal to receivers.  Call it once in a test.
 
-    Each receiver is called many thousand times, as a signal calls it and also by hand: in a loop,
-    by keyword, with the arguments that it takes.  How the two compare is in
-    ``benchmark.extra_info``: the `core`, the number of `receivers`, the nanoseconds that `send`
-    takes, `by_hand` and more than that (`overhead`), and the `ratio` of the two.  Where benchmarks
-    are disabled, the receivers are called once each way, and nothing is measured.
+    It calls each receiver many thousand times: through a signal, and by hand in a loop that passes
+    the arguments that the receiver takes by keyword.  ``benchmark.extra_info`` has the results: the
+    `core`, the number of `receivers`, the nanoseconds of `send` and `by_hand`, their difference
+    (`overhead`) and their `ratio`.  If benchmarks are disabled, it calls the receivers once each
+    way and measures nothing.
 
-    Arguments of what it gives:
-        receivers: What to connect, in this order.
+    Arguments of the function:
+        receivers: The receivers to connect, in this order.
         sender: The sender.
-        **named: The other arguments to send; their names must be identifiers.
+        **named: The other arguments to send.  Their names must be identifiers.
 
-    Raises (what it gives):
+    The function raises:
         TypeError: A receiver cannot be connected.
-        Exception: What a receiver raises.
+        Exception: A receiver raised it.
     """
 
     from fastsig import Signal, compiled
@@ -187,7 +186,7 @@ def benchmark_send(benchmark: Any) -> BenchmarkSend:
             loops.append(bench.loop(_written(arguments), f"receivers_{i}"))
         by_hand = "\n".join(["responses = []", *loops])
 
-        measure.function(by_hand, names)()  # what a receiver raises, a send would only log
+        measure.function(by_hand, names)()  # raises the exceptions that a send would only log
         responses: list[tuple[Any, Any]] = benchmark(measure.function(f"return {send}", names))
         if benchmark.enabled:
             runs = {"by_hand": measure.run(by_hand, names), "send": measure.run(send, names)}
@@ -205,10 +204,10 @@ def benchmark_send(benchmark: Any) -> BenchmarkSend:
 
 
 def _variable(name: str) -> str:
-    """Return the name of the variable that holds an argument: none that is used otherwise."""
+    """Return the name of the variable that holds an argument, which no other variable has."""
     return f"sent_{name}"
 
 
 def _written(names: Iterable[str]) -> str:
-    """Return the source of arguments by keyword, from their variables."""
+    """Return the source of keyword arguments that are read from their variables."""
     return ", ".join(f"{name}={_variable(name)}" for name in names)

@@ -1,7 +1,7 @@
-"""Who is connected to a signal, and why a receiver is called or not.
+"""List the connections of a signal, and explain why a receiver is called or not.
 
-`list_connections` and `explain` are what ``signal.connections()`` and ``signal.explain()`` do, on
-every face.  They look at the table and at routes as a send does, and change nothing.
+`list_connections` and `explain` implement ``signal.connections()`` and ``signal.explain()`` for all
+faces.  They read the table and the routes as a send does, and change nothing.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Connection(NamedTuple):
     Arguments:
         receiver: The receiver.
         sender: The sender that it is connected for; None for any.
-        weak: Whether the signal refers to it weakly.
-        dispatch_uid: The `dispatch_uid` that it was connected with, or None.
+        weak: Whether the signal holds it by a weak reference.
+        dispatch_uid: Its `dispatch_uid`, or None.
         where: Where it is defined, as ``file:line``; "" if it is not written in Python.
-        subclasses: Whether it is connected for the subclasses of the sender, too.
+        subclasses: Whether the subclasses of the sender match, too.
     """
 
     receiver: Any
@@ -48,7 +48,7 @@ class Connection(NamedTuple):
 
 
 class UnknownSender(NamedTuple):
-    """Stands for a sender of which only the key is known: the entry was made outside."""
+    """Stands for a sender whose key alone is known, because other code made the table entry."""
 
     key: Any
 
@@ -77,13 +77,13 @@ def list_connections(engine: Any) -> list[Connection]:
 
 
 def is_own_key(receiver_key: Any, receiver: Any) -> bool:
-    """Return whether the key of a receiver is its own, and no `dispatch_uid`."""
+    """Return whether a key is the receiver's own, and not a `dispatch_uid`."""
     own = make_receiver_key(receiver)
     return type(receiver_key) is type(own) and bool(receiver_key == own)
 
 
 def find_sender(engine: Any, sender_key: Any) -> tuple[Any, bool]:
-    """Return the sender of a key, and whether its subclasses count."""
+    """Return the sender with this key, and whether its subclasses match."""
     if type(sender_key) is int and sender_key == id(None):
         return None, False
     if isinstance(sender_key, (str, bytes)):
@@ -108,32 +108,32 @@ def locate(receiver: Any) -> str:
 
 
 def locate_code(code: CodeType) -> str:
-    """Return where code is, as ``file:line``; the file seen from here if it is below."""
+    """Return where code is defined, as ``file:line``; see `locate_line`."""
     return locate_line(code.co_filename, code.co_firstlineno)
 
 
 def locate_line(path: str, line: int) -> str:
-    """Return ``file:line``; the file seen from here if it is below."""
+    """Return ``file:line``, relative to the current folder if the file is below it."""
     here = os.path.join(os.getcwd(), "")
     return f"{path.removeprefix(here)}:{line}"
 
 
-# Why
+# Explaining
 
 
 def explain(  # noqa: PLR0911
     signal: Any, engine: Any, receiver: Any, sender: Any = ANYONE
 ) -> str:
-    """Tell whether a send would call a receiver, and why.
+    """Explain whether a send would call a receiver, and why.
 
     Arguments:
         signal: The signal.
         engine: Its engine.
         receiver: The receiver, or its name.
-        sender: Who sends; if it is not given, any sender.
+        sender: The sender; if it is left out, any sender.
 
     Returns:
-        Lines, the first of which begins "called" or "not called: ".
+        Text of several lines.  The first begins with "called" or "not called: ".
     """
     name = receiver if isinstance(receiver, str) else describe(receiver)
     there = [each for each in list_connections(engine) if is_meant(receiver, each.receiver)]
@@ -204,7 +204,7 @@ def suggest_task(name: str, names: set[str]) -> str:
 
 
 def is_meant(receiver: Any, connected: Any) -> bool:
-    """Return whether a connected receiver is the one that somebody asks for, by itself or name."""
+    """Return whether a connected receiver is the requested one, which may be given by name."""
     if isinstance(receiver, str):
         names = {getattr(connected, each, None) for each in ("__name__", "__qualname__")}
         names.add(describe(connected).partition("(")[0])
@@ -213,7 +213,7 @@ def is_meant(receiver: Any, connected: Any) -> bool:
 
 
 def reaches(engine: Any, sender: Any, receiver: Any) -> bool:
-    """Return whether a sender reaches a receiver."""
+    """Return whether a send by this sender calls a receiver."""
     for reference in engine.find_route(read_sender(sender)).references:
         other = resolve(reference)
         if other is not None and is_meant(receiver, unwrap(other)):
@@ -222,7 +222,7 @@ def reaches(engine: Any, sender: Any, receiver: Any) -> bool:
 
 
 def explain_absence(engine: Any, receiver: Any, name: str) -> str:
-    """Return why a receiver is not among the connections."""
+    """Return why a receiver is not connected."""
     label = None if isinstance(receiver, str) else make_label(unwrap(resolve_proxy(receiver)))
     for past, note in reversed(engine.get_past()):
         if past is label or past == label or (label is None and receiver in names_of(past)):
@@ -240,8 +240,8 @@ def explain_absence(engine: Any, receiver: Any, name: str) -> str:
     ]
     if alike and type(label) is CodeType:
         return (
-            f"{name} is not connected; another object of the same code is: was its module"
-            " imported twice, or the function made again?"
+            f"{name} is not connected, but another object with the same code is: was its module"
+            " imported twice, or the function defined again?"
         )
     return f"{name} is not connected"
 
@@ -262,7 +262,7 @@ def names_of(label: Any) -> tuple[str, ...]:
 
 
 def describe_connection(connection: Connection) -> str:
-    """Return a line about a connection."""
+    """Return a line that describes a connection."""
     where = f" ({connection.where})" if connection.where else ""
     uid = "" if connection.dispatch_uid is None else f", dispatch_uid={connection.dispatch_uid!r}"
     weak = "" if connection.weak else ", weak=False"
@@ -272,7 +272,7 @@ def describe_connection(connection: Connection) -> str:
 
 
 def show_sender(connection: Connection) -> str:
-    """Return the sender of a connection as it would be written."""
+    """Return the sender of a connection as source code."""
     if connection.sender is None:
         return "any sender"
     if type(connection.sender) is UnknownSender:
@@ -283,7 +283,7 @@ def show_sender(connection: Connection) -> str:
 
 
 def find_mismatches(signal: Any, entry: Entry | None, connections: list[Connection]) -> list[str]:
-    """Return which of the senders of connections can match nothing."""
+    """Return messages about the senders of connections that can never match."""
     found: list[str] = []
     if entry is None:
         return found
@@ -304,18 +304,18 @@ def is_muted(engine: Any, sender: Any, receiver: Any) -> bool:
 
 
 def find_elsewhere(signal: Any, entry: Entry) -> str:
-    """Return why a signal is not sent in this process, "" if it may be."""
+    """Return why a signal is not sent in this process; "" if it may be."""
     if entry.process not in ("main", "pool"):
         return ""
     process = find_process()
     if process == entry.process or (process, entry.process) == ("main", "pool"):
         return ""
-    this = "a process of its pool" if process == "pool" else "no worker"
-    return f"{signal.name} is sent {PROCESSES[entry.process]}, and this process is {this}"
+    this = "is a process of its pool" if process == "pool" else "is not a worker"
+    return f"{signal.name} is sent {PROCESSES[entry.process]}, and this process {this}"
 
 
 def find_process() -> str:
-    """Return which process of a worker this is: "main" or "pool"; "" for none."""
+    """Return which process of a worker this is: "main", "pool", or "" if it is not a worker."""
     process = sys.modules.get("billiard.process")
     if process is not None and "PoolWorker" in process.current_process().name:
         return "pool"
@@ -323,14 +323,14 @@ def find_process() -> str:
     return "main" if trace is not None and trace._localized else ""
 
 
-# Signals that are not on fastsig's engine
+# Signals that do not run on fastsig's engine
 
 
 def explain_any(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
-    """Tell whether a send of any signal would call a receiver here and now, and why.
+    """Explain whether a send of any signal would call a receiver now, and why.
 
-    It is ``signal.explain(receiver, sender)``, and works for signals that have no such method, too:
-    those of Celery where it is not adopted (``FASTSIG_CELERY=0``).
+    This is ``signal.explain(receiver, sender)``.  It also works for signals that do not have this
+    method: those of Celery with ``FASTSIG_CELERY=0``.
     """
     if hasattr(signal, "explain"):
         text: str = signal.explain(receiver, sender)
@@ -341,7 +341,7 @@ def explain_any(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
 
 
 def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
-    """Tell whether Celery's own code would call a receiver, where Celery is not adopted."""
+    """Explain whether Celery's own code would call a receiver, if Celery is not adopted."""
     name = receiver if isinstance(receiver, str) else describe(receiver)
     why = "Celery is not adopted (FASTSIG_CELERY=0, or fastsig.celery.uninstall())"
     connected = [resolve(entry[1]) for entry in signal.receivers]
@@ -352,5 +352,5 @@ def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
         return f"called by Celery's own code: {why}"
     return (
         f"not called: {why}, and it is connected for other senders; there, a task and its name"
-        " do not stand for each other"
+        " do not match"
     )

@@ -1,6 +1,6 @@
-"""Senders as they are meant: a task by its name, several, a class with its subclasses.
+"""Interpret senders: a task by its name, several senders, a class with its subclasses.
 
-It knows tasks by their looks, and imports nothing of Celery's.
+This module recognizes tasks by their attributes, and does not import Celery.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def is_task(thing: Any) -> bool:
 
 
 def find_names(sender: Any) -> tuple[str, ...]:
-    """Return the names of a task, and none of anything else."""
+    """Return the names of a task; an empty tuple for anything else."""
     if not is_task(sender):
         return ()
     name = sender.name
@@ -35,10 +35,10 @@ def find_names(sender: Any) -> tuple[str, ...]:
 
 
 def find_shared_name(thing: Any) -> str | None:
-    """Return the name of a shared task, None for anything else.
+    """Return the name of a shared task; None for anything else.
 
-    It is a proxy, which stands for another task in each app; there may be no app yet, and
-    evaluating it would make one.
+    A shared task is a proxy for a different task in each app.  It must not be evaluated here: if
+    there is no app yet, that would create one.
     """
     local = sys.modules.get("celery.local")
     if local is None or type(thing) is not local.Proxy:
@@ -61,7 +61,7 @@ def find_shared_name(thing: Any) -> str | None:
 
 
 def read_sender(sender: Any) -> Any:
-    """Return a sender to connect for: the name of a shared task, anything else as it is."""
+    """Return the name of a shared task, and any other sender unchanged."""
     if sender is not None and hasattr(type(sender), "_get_current_object"):
         name = find_shared_name(sender)
         return sender if name is None else name
@@ -71,16 +71,16 @@ def read_sender(sender: Any) -> Any:
 def list_senders(
     sender: Any, senders: Iterable[Any] | None = None, subclasses: bool = False
 ) -> list[Any]:
-    """Return the senders to connect for, as the engine takes them.
+    """Return the senders to connect for, in the form that the engine takes.
 
     Arguments:
-        sender: The only sender; None for any.
-        senders: Several, in its place.
-        subclasses: Whether a class stands for itself, its subclasses and their instances.
+        sender: The sender; None for any.
+        senders: Several senders, instead of `sender`.
+        subclasses: Whether a class also matches its subclasses, and the instances of them all.
 
     Raises:
-        TypeError: There are both, or `senders` is one, or `subclasses` is asked of what is no
-            class.
+        TypeError: Both are given, `senders` is a single sender, or `subclasses` is True and no
+            sender is a class.
     """
     if senders is None:
         listed = [read_sender(sender)]
@@ -91,7 +91,7 @@ def list_senders(
             raise TypeError("connect() takes either sender or senders, not both")
         if isinstance(senders, (str, bytes)) or not hasattr(type(senders), "__iter__"):
             raise TypeError(
-                f"senders must be several, such as a list, got {type(senders).__name__!r}"
+                f"senders must be an iterable of senders, got {type(senders).__name__!r}"
             )
         listed = [read_sender(each) for each in senders]
     if subclasses:

@@ -1,7 +1,7 @@
-"""fastsig's own face: `Signal`, and what it shares with the faces of hosts.
+"""`Signal`, which is fastsig's own face, and the code that all faces share.
 
-`Signal` behaves as ``celery.utils.dispatch.Signal`` of Celery 5.7 does; docs/migrating.md lists
-where it differs on purpose.
+`Signal` behaves as ``celery.utils.dispatch.Signal`` of Celery 5.7 does; docs/migrating.md lists the
+deliberate differences.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ FAILED = "Signal handler %r raised: %r"
 
 
 class LoggingPolicy(Policy):
-    """Logs what a receiver raises, and makes it the response; knows tasks by name."""
+    """Logs an exception of a receiver and makes it the response; matches tasks by name."""
 
     unplanned = DEVELOPING
 
     if DEVELOPING:
 
         def call(self, signal: Any, receiver: Any, sender: Any, named: dict[str, Any]) -> Any:
-            """Call a receiver, and look at what it does: see `fastsig.development`."""
+            """Call a receiver, and check its response: see `fastsig.development`."""
             forget_connection(vars(signal).get("_fastsig", signal), receiver)
             response = super().call(signal, receiver, sender, named)
             return note_call(signal, receiver, response)
 
     def names_of(self, sender: Any) -> tuple[str, ...]:
-        """Return the name of a task."""
+        """Return the names of a sender that is a task."""
         return find_names(sender)
 
     def read_sender(self, sender: Any) -> Any:
-        """Return what somebody means with `sender` who connects for it or asks for it."""
+        """Return the sender that a caller of `connect` or `has_listeners` means."""
         return read_sender(sender)
 
     def get_logger(self) -> logging.Logger:
@@ -77,7 +77,7 @@ class LoggingPolicy(Policy):
         return logging.getLogger("fastsig")
 
     def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
-        """Log the exception; it is the response."""
+        """Log the exception, and return it as the response."""
         self.get_logger().error(
             FAILED,
             make_printable(receiver),
@@ -88,7 +88,7 @@ class LoggingPolicy(Policy):
 
 
 class RaisingPolicy(LoggingPolicy):
-    """Lets what a receiver raises reach the sender; those after it are not called."""
+    """Raises an exception of a receiver from `send`; the receivers after it are not called."""
 
     def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
         """Raise the exception again."""
@@ -105,7 +105,7 @@ class Collected:
 
 
 class CollectingPolicy(LoggingPolicy):
-    """Lets all receivers run, then raises what they raised."""
+    """Calls all receivers, then raises their exceptions as a group."""
 
     def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
         """Keep the exception for `finish`."""
@@ -125,7 +125,7 @@ class CollectingPolicy(LoggingPolicy):
 
 
 def make_group(signal: Any, exceptions: list[Exception]) -> Exception:
-    """Return an `ExceptionGroup`; the first exception where Python has none (3.10)."""
+    """Return an `ExceptionGroup`; on Python 3.10, which has none, the first exception."""
     if sys.version_info >= (3, 11):
         count = f"{len(exceptions)} receiver{'s' * (len(exceptions) != 1)}"
         return ExceptionGroup(f"{count} of {name_of(signal)} raised", exceptions)  # noqa: F821
@@ -144,7 +144,7 @@ POLICIES: dict[str, LoggingPolicy] = {
 
 
 class Anyone:
-    """Stands for a sender that was not given."""
+    """Stands for a sender that the caller did not pass."""
 
     def __repr__(self) -> str:
         return "<any sender>"
@@ -157,16 +157,17 @@ class Signal(RobustEngine):
     """A signal: receivers connect to it, and `send` calls them.
 
     Arguments:
-        providing_args: The names of the arguments that are sent.  They are documentation, and
-            nothing is checked against them.
-        use_caching: Accepted for Celery's sake; finding the receivers is always fast.
-        name: What the signal is called, for `repr`.
-        on_error: What becomes of an `Exception` of a receiver.  With ``"log"`` it is logged, and is
-            the response; with ``"raise"`` it reaches the sender, and the receivers after it are not
-            called; with ``"collect"`` all are called, then the sender gets an `ExceptionGroup`.
+        providing_args: The names of the arguments that the signal sends.  They are documentation
+            only, and are not checked.
+        use_caching: Ignored, because finding the receivers is always fast; Celery has it.
+        name: The name of the signal, for `repr` and messages.
+        on_error: What happens to an `Exception` that a receiver raises.  With ``"log"``, it is
+            logged and becomes the response.  With ``"raise"``, `send` raises it, and the receivers
+            after it are not called.  With ``"collect"``, all receivers are called, then `send`
+            raises an `ExceptionGroup`.
 
     Raises:
-        ValueError: `on_error` is something else.
+        ValueError: `on_error` has another value.
     """
 
     __slots__ = ("__dict__", "name", "providing_args", "use_caching")
@@ -266,41 +267,41 @@ class Signal(RobustEngine):
     ) -> Any:
         """Connect a receiver; also as a decorator, ``@signal.connect`` with or without options.
 
-        A receiver that is connected already (the same key, for the same sender) is not connected
-        again.  The key is `dispatch_uid`, or else the receiver's ``_dispatch_uid``, or else the
-        receiver itself: a bound method is known by its object and its function.
+        If there is a connection with the same receiver key for the same sender, nothing changes.
+        The key is `dispatch_uid`, or else the receiver's ``_dispatch_uid``, or else the identity of
+        the receiver; for a bound method, that of its object and its function.
 
         Arguments:
-            receiver: What to call, as ``receiver(signal=..., sender=..., **named)``.  If it does
-                not take ``**kwargs`` it gets those arguments that it has a name for.
-            sender: The only sender to receive from; None for any.  A str or bytes is compared by
-                its value, everything else by identity; but a task and its name stand for each
-                other, and a shared task for the task of its name in whatever app.  A proxy stands
-                for its target, and one that cannot be evaluated yet (Celery's ``PromiseProxy``)
-                connects when it is.
-            weak: Refer to the receiver weakly: it is disconnected when nothing else refers to it.
-            dispatch_uid: The key of the receiver, in place of its own.
-            retry: When the receiver raises an `Exception`, call it again, as a `Retry` says; True
-                is until it succeeds, after 2, 4, 6 ... and at most 30 seconds.  The sender waits.
-                It is referred to strongly.
-            senders: Several senders, in the place of `sender`.  Each is a connection of its own;
-                who is reached by more than one of them is called once.
-            subclasses: A sender that is a class stands for itself, its subclasses (also those that
-                are made later) and the instances of all of them.
-            on_error: With ``"raise"`` an `Exception` of this receiver reaches the sender; those
-                after it are not called.
-            once: Disconnect the receiver when it is called, and call it no more; of several
-                `senders`, for each of them.  Until then it is referred to strongly.
+            receiver: `send` calls it as ``receiver(signal=..., sender=..., **named)``.  If it
+                does not take ``**kwargs``, it gets only the arguments that it names.
+            sender: Receive only from this sender; None for any.  A str or bytes is compared by
+                value, everything else by identity.  But a Celery task and its name match, and a
+                shared task matches the task of that name in any app.  A proxy counts as its target;
+                a proxy that cannot be evaluated yet (Celery's ``PromiseProxy``) is connected later.
+            weak: Hold the receiver by a weak reference: when it is garbage collected, it is
+                disconnected.
+            dispatch_uid: The key of the receiver, instead of its identity.
+            retry: When the receiver raises an `Exception`, call it again, as this `Retry` says.
+                True retries until it succeeds, after 2, 4, 6 ... and at most 30 seconds.  The
+                sender waits.  This implies ``weak=False``.
+            senders: Several senders, instead of `sender`.  Each makes a connection; if more than
+                one of them matches a send, the receiver is called once.
+            subclasses: If a sender is a class, it also matches its subclasses (also those that are
+                defined later) and the instances of all these classes.
+            on_error: With ``"raise"``, `send` raises an `Exception` of this receiver, and the
+                receivers after it are not called.
+            once: Disconnect the receiver when it is called for the first time; with several
+                `senders`, for each of them.  This implies ``weak=False``.
 
         Returns:
-            The receiver; with `retry` the function that calls it; without a receiver, a
-            decorator that connects one.
+            The receiver; with `retry`, the function that wraps it; without a receiver, a
+            decorator.
 
         Raises:
-            TypeError: The receiver is not callable or cannot be weakly referenced,
-                `dispatch_uid` is not hashable, or there is no such combination of `sender`,
-                `senders` and `subclasses`.  Nothing is connected.
-            ValueError: `on_error` is something else.
+            TypeError: The receiver is not callable or cannot be weakly referenced, `dispatch_uid`
+                is not hashable, or `sender`, `senders` and `subclasses` do not fit together.
+                Nothing is connected.
+            ValueError: `on_error` has another value.
         """
         if not callable(receiver):
             if isinstance(receiver, (str, bytes)):  # @signal.connect("name"), as in Celery
@@ -346,18 +347,18 @@ class Signal(RobustEngine):
         """Disconnect a receiver.
 
         Arguments:
-            receiver: The receiver; not needed if it was connected with a `dispatch_uid`.
-            sender: The sender that it was connected with.
-            weak: Deprecated, and without effect.
-            dispatch_uid: The `dispatch_uid` that it was connected with.
-            senders: The senders that it was connected with, or some of them.
-            subclasses: Whether it was connected with the subclasses of the sender.
+            receiver: The receiver; not needed with a `dispatch_uid`.
+            sender: The `sender` that was passed to `connect`.
+            weak: Deprecated, and ignored.
+            dispatch_uid: The `dispatch_uid` that was passed to `connect`.
+            senders: The `senders` that were passed to `connect`, or some of them.
+            subclasses: The `subclasses` that was passed to `connect`.
 
         Returns:
             Whether there was such a connection.
 
         Raises:
-            TypeError: `dispatch_uid` is not hashable, or as for `connect`.
+            TypeError: The arguments are invalid, as for `connect`.
         """
         if weak is not None:
             import warnings
@@ -370,23 +371,21 @@ class Signal(RobustEngine):
     def connections(self) -> list[Connection]:
         """Return the connections, in order.
 
-        Each has the `receiver`, its `sender` (None for any), whether it is `weak`, its
-        `dispatch_uid`, `where` it is defined (``"proj/handlers.py:12"``), and whether `subclasses`
-        of the sender count.
+        See `fastsig.seen.Connection` for their attributes.
         """
         from fastsig.seen import list_connections
 
         return list_connections(self)
 
     def explain(self, receiver: Callable[..., Any] | str, sender: object = ANYONE) -> str:
-        """Tell whether a send would call a receiver here and now, and why.
+        """Explain whether a send in this process would call a receiver now, and why.
 
         Arguments:
-            receiver: The receiver, or its name: of one that is gone, that is what is left.
-            sender: Who sends: whatever `connect` takes for one.  If it is not given, any sender.
+            receiver: The receiver, or its name if it no longer exists.
+            sender: The sender, as for `connect`.  If it is left out, any sender.
 
         Returns:
-            Lines to read.  The first begins with ``called`` or with ``not called:``.
+            Text of several lines.  The first begins with ``called`` or with ``not called:``.
         """
         from fastsig.seen import explain
 
@@ -397,11 +396,11 @@ class Signal(RobustEngine):
     ) -> AbstractContextManager[None]:
         """Return a context manager in which a receiver is connected.
 
-        A connection with the same keys that there is already is left alone.
+        If there is a connection with the same keys already, it stays when the block ends.
 
         Arguments:
             receiver: The receiver.
-            sender: The only sender to receive from; None for any.
+            sender: Receive only from this sender; None for any.
             **options: The other options of `connect`.
         """
         from fastsig.standins import Connected
@@ -409,28 +408,25 @@ class Signal(RobustEngine):
         return Connected(self, receiver, sender, options)
 
     def muted(self, sender: object = None, receiver: Callable[..., Any] | None = None) -> muted:
-        """Return a context manager, and decorator, that keeps receivers from being called here.
-
-        See `fastsig.muted`.
-        """
+        """Return a context manager and decorator that mutes this signal; see `fastsig.muted`."""
         from fastsig.watching import muted
 
         return muted(self, sender=sender, receiver=receiver)
 
     def recorded(self, sender: object = None) -> recorded:
-        """Return a context manager that records what is sent; see `fastsig.recorded`."""
+        """Return a context manager that records the sends; see `fastsig.recorded`."""
         from fastsig.watching import recorded
 
         return recorded(self, sender=sender)
 
     async def asend(self, /, sender: Any, **named: Any) -> list[tuple[Any, Any]]:
-        """Send, and await the receivers that are coroutine functions, all together.
+        """Send, and await the receivers that are coroutine functions, concurrently.
 
-        The others are called first, in the thread of the event loop.
+        The other receivers are called first, in the thread of the event loop.
 
         Arguments:
             sender: Who sends the signal, or None.
-            **named: What the receivers are told.
+            **named: The arguments for the receivers.
 
         Returns:
             ``[(receiver, response), ...]`` in the order of connection.
@@ -441,10 +437,10 @@ class Signal(RobustEngine):
 
 
 AROUND = {name: vars(Signal)[name] for name in ("asend", "connected", "muted", "recorded")}
-"""The methods of a signal that every face has alike."""
+"""The methods that are the same in every face."""
 
 
-# What the faces share
+# Shared by all faces
 
 KNOWN = {*CATALOG, *OF_AN_APP}
 ANYBODY = [None]
@@ -512,13 +508,13 @@ def connect_receiver(  # noqa: PLR0912
 def add_later(
     engine: Engine, receiver_key: Any, receiver: Any, weak: bool, sender: Any, raising: bool
 ) -> None:
-    """Add a connection whose sender is a proxy that has just been evaluated."""
+    """Add a connection for a sender that is a proxy, which has just been evaluated."""
     reference = make_weak(engine, receiver) if weak else receiver
     engine.add_connection(receiver_key, reference, resolve_proxy(sender), (), raising)
 
 
 def remember_refused(engine: Engine, receiver: Any, uid: Hashable, reference: Any) -> None:
-    """Remember that a receiver was not connected: another one has its `dispatch_uid`."""
+    """Remember, for `explain`, that a receiver was refused: another one has its `dispatch_uid`."""
     other = resolve(reference)
     if other is not None and make_label(unwrap(other)) != make_label(unwrap(receiver)):
         engine.remember(
@@ -546,10 +542,10 @@ def disconnect_receiver(
 
 
 def check_on_error(on_error: str | None) -> bool:
-    """Return whether a receiver's exceptions are to reach the sender.
+    """Return whether `send` should raise the exceptions of a receiver.
 
     Raises:
-        ValueError: `on_error` is unknown.
+        ValueError: `on_error` is neither None nor ``"raise"``.
     """
     if on_error is None:
         return False
@@ -559,10 +555,10 @@ def check_on_error(on_error: str | None) -> bool:
 
 
 def find_policy(on_error: str) -> LoggingPolicy:
-    """Return the policy of a signal.
+    """Return the policy for an `on_error` of a signal.
 
     Raises:
-        ValueError: `on_error` is unknown.
+        ValueError: There is none.
     """
     try:
         return POLICIES[on_error]
@@ -576,8 +572,8 @@ def make_weak(engine: Engine, receiver: Any) -> Any:
     """Return a weak reference to a receiver, or a proxy itself if it cannot be weakly referenced.
 
     Raises:
-        TypeError: It cannot be weakly referenced, or is made anew at each access, so that it would
-            be dead before it could be called.
+        TypeError: It cannot be weakly referenced, or it is a method object that is created anew at
+            each access, so that the reference would die at once.
     """
     if (
         type(receiver) not in (FunctionType, MethodType)
@@ -585,22 +581,22 @@ def make_weak(engine: Engine, receiver: Any) -> Any:
         and hasattr(receiver, "__self__")
     ):  # such as wrapt's
         raise TypeError(
-            f"{type(receiver).__name__!r} is a method made anew at each access, so a weak reference"
-            " to it dies at once: connect it with weak=False"
+            f"{type(receiver).__name__!r} is a method that is created anew at each access, so a"
+            " weak reference to it dies at once: connect it with weak=False"
         )
     try:
         return engine.make_reference(receiver)
     except TypeError:
         kind = type(receiver)
         if hasattr(kind, "_get_current_object") or getattr(kind, "_fastsig_kept", False):
-            return receiver  # Celery's Proxy, of a shared task; what `queued` returns
+            return receiver  # a Proxy of a shared task, or a receiver that `queued` returned
         raise TypeError(
             f"{type(receiver).__name__!r} cannot be weakly referenced: connect it with weak=False"
         ) from None
 
 
 def make_receiver_key(receiver: object, dispatch_uid: Hashable = None) -> Hashable:
-    """Return the key of a receiver: its `dispatch_uid`, or what it is.
+    """Return the key of a receiver: its `dispatch_uid`, or its identity.
 
     Raises:
         TypeError: `dispatch_uid` is not hashable.
@@ -622,12 +618,12 @@ _NONE = object()
 
 
 def name_of(signal: Any) -> str:
-    """Return what to call a signal in a message."""
+    """Return the name of a signal for a message."""
     return getattr(signal, "name", None) or repr(signal)
 
 
 class _Unprintable:
-    """Stands in a log record for something whose own `repr` raises."""
+    """Replaces an object whose own `repr` raises in a log record."""
 
     def __init__(self, thing: object) -> None:
         self.text = object.__repr__(thing)
@@ -637,7 +633,7 @@ class _Unprintable:
 
 
 def make_printable(thing: object) -> object:
-    """Return `thing`, or what to log in its place if its `repr` raises."""
+    """Return `thing`, or an object to log in its place if its `repr` raises."""
     try:
         repr(thing)
     except Exception:
@@ -650,12 +646,14 @@ def _import_all() -> None:
     for name in ("inspect", "logging", "time", "warnings", "fastsig.standins", "fastsig.watching"):
         __import__(name)
     if new:
-        # Imported after the fork began, it acquires nothing before, but releases afterwards.
+        # logging has its own fork hooks: the one that releases its lock will run, but the one that
+        # acquires it was registered too late to run for this fork.
         sys.modules["logging"]._lock.acquire()
 
 
 if hasattr(os, "register_at_fork"):
-    # What another thread is importing while a process forks, the child can never import.
+    # If another thread is importing a module when we fork, the child can never import it: its
+    # import lock stays held.
     os.register_at_fork(before=_import_all)
 
 
@@ -664,10 +662,10 @@ def receiver(
 ) -> Callable[[_Receiver], _Receiver]:
     """Return a decorator that connects a function to a signal, or to each of several.
 
-    It is the decorator of that name that Django has.
+    It works like Django's decorator of that name.
 
     Arguments:
-        signal: A signal, or a list or other iterable of signals.
+        signal: A signal, or an iterable of signals.
         **options: The options of `Signal.connect`.
     """
     signals = [signal] if hasattr(signal, "connect") else list(signal)

@@ -1,4 +1,4 @@
-"""The signals of Celery: import them from here instead of from ``celery.signals``::
+"""Celery's signals: import them from here instead of from ``celery.signals``::
 
     from fastsig.signals import task_prerun
 
@@ -6,13 +6,14 @@
     def on_prerun(task_id, task):
         print(f"{task.name} starts as {task_id}")
 
-Where Celery is installed, these are Celery's own signals, and importing this module lets them run
-on fastsig's engine (`fastsig.celery.install`; with ``FASTSIG_CELERY=0`` they run on Celery's own
-code).  Where it is not, they are signals like any other, for any framework to send.
+If Celery is installed, these are Celery's own signals, and importing this module moves them to
+fastsig's engine (`fastsig.celery.install`).  With ``FASTSIG_CELERY=0`` they stay on Celery's own
+code.
+If Celery is not installed, they are ordinary signals that any framework may send.
 
-Every receiver also gets ``signal`` and ``sender``.  A receiver names the arguments that it wants,
-or takes them all with ``**kwargs``.  What is sent follows Celery 5.7; arguments with a star
-came later than the signal or are not part of its ``providing_args``.
+Besides the arguments below, each signal sends ``signal`` and ``sender``.  A receiver names the
+arguments that it wants, or takes all of them with ``**kwargs``.  The list describes Celery 5.7.
+Arguments with a star are newer than the signal, or missing in its ``providing_args``.
 
 TASKS, in the process that publishes (sender: the task's name)::
 
@@ -113,7 +114,7 @@ __all__ = [
     "worker_shutting_down",
 ]
 
-# Tasks: where they are published
+# Publishing tasks
 
 before_task_publish: SignalProtocol = Signal(
     {"body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy"},
@@ -136,7 +137,7 @@ Arguments:
 after_task_publish: SignalProtocol = Signal(
     {"body", "exchange", "routing_key"}, name="after_task_publish"
 )
-"""Sent when a task was published, in the process that published it.
+"""Sent after a task was published, in the process that published it.
 
 The sender is the name of the task.
 
@@ -150,7 +151,7 @@ Arguments:
 task_sent: SignalProtocol = Signal(
     {"task_id", "task", "args", "kwargs", "eta", "taskset"}, name="task_sent"
 )
-"""Sent when a task was published, in the process that published it (the client).
+"""Sent after a task was published, in the process that published it (the client).
 
 The sender is the name of the task.  Celery deprecates it in favour of `after_task_publish`.
 
@@ -159,14 +160,14 @@ Arguments:
     task: The name of the task.
     args: Its positional arguments.
     kwargs: Its keyword arguments.
-    eta: When it is to run, if that was asked for.
-    taskset: The id of the group that it is part of, or None.
+    eta: The earliest time to run it, or None.
+    taskset: The id of its group, or None.
 """
 
-# Tasks: where they are run
+# Running tasks
 
 task_received: SignalProtocol = Signal({"request"}, name="task_received")
-"""Sent when a worker has received a task from the broker, in its main process.
+"""Sent after a worker received a task from the broker, in its main process.
 
 The sender is the consumer.
 
@@ -175,7 +176,7 @@ Arguments:
 """
 
 task_prerun: SignalProtocol = Signal({"task_id", "task", "args", "kwargs"}, name="task_prerun")
-"""Sent before a task is run, in the process that runs it.
+"""Sent before a task runs, in the process that runs it.
 
 The sender is the task.
 
@@ -189,10 +190,10 @@ Arguments:
 task_postrun: SignalProtocol = Signal(
     {"task_id", "task", "args", "kwargs", "retval"}, name="task_postrun"
 )
-"""Sent when a task has run, whatever came of it, in the process that ran it.
+"""Sent after a task ran, whether or not it succeeded, in the process that ran it.
 
-For a task over its hard time limit, or terminated, it is sent in the worker's main process, with
-the state None.  It is not sent for a task whose process was lost.
+If a task exceeds its hard time limit or is terminated, the worker's main process sends it, with the
+state None.  It is not sent if the process of the task died.
 
 The sender is the task.
 
@@ -201,28 +202,28 @@ Arguments:
     task: The task.
     args: Its positional arguments.
     kwargs: Its keyword arguments.
-    retval: What it returned, or the exception that it raised.
-    state: The state that it ended in.
+    retval: Its return value, or the exception that it raised.
+    state: Its final state.
 """
 
 task_success: SignalProtocol = Signal({"result", "runtime"}, name="task_success")
-"""Sent when a task has succeeded, in the process that ran it.
+"""Sent after a task succeeded, in the process that ran it.
 
 The sender is the task.
 
 Arguments:
-    result: What it returned.
-    runtime: How long it ran, in seconds (Celery 5.7).
+    result: Its return value.
+    runtime: How long it ran, in seconds (new in Celery 5.7).
 """
 
 task_retry: SignalProtocol = Signal({"request", "reason", "einfo"}, name="task_retry")
-"""Sent when a task is to be retried, in the process that ran it or the main process.
+"""Sent when a task will be retried, in the process that ran it or in the main process.
 
 The sender is the task.
 
 Arguments:
     request: The request of the task.
-    reason: Why, usually an exception; not sent when the main process asks for the retry.
+    reason: Why, usually an exception; missing if the main process requests the retry.
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
@@ -230,10 +231,10 @@ task_failure: SignalProtocol = Signal(
     {"task_id", "exception", "args", "kwargs", "traceback", "einfo"},
     name="task_failure",
 )
-"""Sent when a task has failed, in the process that ran it.
+"""Sent after a task failed, in the process that ran it.
 
-It is also sent in the worker's main process: for a task over its hard time limit (twice), for a
-task whose process was lost, and for ``Reject(requeue=False)``.
+The worker's main process sends it if a task exceeds its hard time limit (twice), if the process of
+the task died, and for ``Reject(requeue=False)``.
 
 The sender is the task.
 
@@ -242,7 +243,7 @@ Arguments:
     exception: The exception that it raised.
     args: Its positional arguments.
     kwargs: Its keyword arguments.
-    traceback: The traceback; in the main process its text, a str.
+    traceback: The traceback; in the main process, its text.
     einfo: The `billiard.einfo.ExceptionInfo`.
 """
 
@@ -250,7 +251,7 @@ task_internal_error: SignalProtocol = Signal(
     {"task_id", "args", "kwargs", "request", "exception", "traceback", "einfo"},
     name="task_internal_error",
 )
-"""Sent when Celery itself failed while it ran a task, in the process that ran it.
+"""Sent when Celery itself fails while it runs a task, in the process that runs it.
 
 The sender is the task.
 
@@ -267,19 +268,19 @@ Arguments:
 task_revoked: SignalProtocol = Signal(
     {"request", "terminated", "signum", "expired"}, name="task_revoked"
 )
-"""Sent when a task is revoked or has expired, in the main process of the worker.
+"""Sent when a task is revoked or expires, in the main process of the worker.
 
 The sender is the task.
 
 Arguments:
     request: The request of the task.
     terminated: Whether the task was terminated.
-    signum: The signal that terminated it, or None.
-    expired: Whether it had expired.
+    signum: The OS signal that terminated it, or None.
+    expired: Whether it has expired.
 """
 
 task_rejected: SignalProtocol = Signal({"message", "exc"}, name="task_rejected")
-"""Sent when a worker gets a message that it cannot make a task of, in its main process.
+"""Sent when a worker receives a message that is not a valid task, in its main process.
 
 The sender is the consumer.
 
@@ -289,7 +290,7 @@ Arguments:
 """
 
 task_unknown: SignalProtocol = Signal({"message", "exc", "name", "id"}, name="task_unknown")
-"""Sent when a worker gets a task that is not registered, in its main process.
+"""Sent when a worker receives a task that is not registered, in its main process.
 
 The sender is the consumer.
 
@@ -303,18 +304,18 @@ Arguments:
 # The worker
 
 celeryd_init: SignalProtocol = Signal({"instance", "conf", "options"}, name="celeryd_init")
-"""Sent first of all when a worker starts, before it is configured, in its main process.
+"""Sent first when a worker starts, before it is configured, in its main process.
 
 The sender is the host name of the worker, so that one worker can be configured.
 
 Arguments:
     instance: The worker, a `celery.apps.worker.Worker`.
     conf: The configuration of the app.
-    options: The options of the command line, a dict.
+    options: The command-line options, a dict.
 """
 
 celeryd_after_setup: SignalProtocol = Signal({"instance", "conf"}, name="celeryd_after_setup")
-"""Sent when a worker is set up and before it runs, in its main process.
+"""Sent after a worker is set up and before it starts, in its main process.
 
 The sender is the host name of the worker.
 
@@ -326,7 +327,7 @@ Arguments:
 import_modules: SignalProtocol = Signal(name="import_modules")
 """Sent when an app imports its task modules, in every process that does so.
 
-The sender is the app.  An exception that a receiver raises is raised again.
+The sender is the app.  Celery raises the exception of a receiver again.
 """
 
 worker_init: SignalProtocol = Signal(name="worker_init")
@@ -336,26 +337,26 @@ The sender is the worker.
 """
 
 worker_before_create_process: SignalProtocol = Signal(name="worker_before_create_process")
-"""Sent before the pool makes a new process, in the main process of the worker.
+"""Sent before the pool starts a new process, in the main process of the worker.
 
 The sender is the pool.
 """
 
 worker_process_init: SignalProtocol = Signal(name="worker_process_init")
-"""Sent when a process of the pool starts, in that process; by a solo pool in the main process.
+"""Sent when a pool process starts, in that process; with a solo pool, in the main process.
 
 The sender is the host name of the worker (None before Celery 5.7).  A receiver that takes longer
-than ``worker_proc_alive_timeout`` seconds (4.0 by default) makes the pool kill the process.
+than ``worker_proc_alive_timeout`` seconds (4.0 by default) causes the pool to kill the process.
 """
 
 worker_process_shutdown: SignalProtocol = Signal(name="worker_process_shutdown")
-"""Sent when a process of the pool is about to exit, in that process; it may be killed first.
+"""Sent before a pool process exits, in that process.  It is not sent if the process is killed.
 
 The sender is the host name of the worker (None before Celery 5.7).
 
 Arguments:
     pid: The id of the process.
-    exitcode: The exit code that it is going to have.
+    exitcode: The exit code that the process will have.
 """
 
 worker_ready: SignalProtocol = Signal(name="worker_ready")
@@ -365,24 +366,24 @@ The sender is the consumer.
 """
 
 worker_shutdown: SignalProtocol = Signal(name="worker_shutdown")
-"""Sent when a worker is about to shut down, in its main process.
+"""Sent before a worker exits, in its main process.
 
 The sender is the worker.
 """
 
 worker_shutting_down: SignalProtocol = Signal(name="worker_shutting_down")
-"""Sent when a worker begins to shut down, in its main process, inside an OS signal handler.
+"""Sent when a worker starts to shut down, in its main process, inside an OS signal handler.
 
 The sender is the host name of the worker.
 
 Arguments:
     sig: The name of the OS signal that was received.
-    how: How it shuts down: ``"Warm"`` or ``"Cold"``.
-    exitcode: The exit code that it is going to have.
+    how: The kind of shutdown: ``"Warm"`` or ``"Cold"``.
+    exitcode: The exit code that the worker will have.
 """
 
 heartbeat_sent: SignalProtocol = Signal(name="heartbeat_sent")
-"""Sent when a worker has sent a heartbeat event, in its main process.
+"""Sent after a worker sent a heartbeat event, in its main process.
 
 The sender is the `celery.worker.heartbeat.Heart`.
 """
@@ -392,13 +393,13 @@ The sender is the `celery.worker.heartbeat.Heart`.
 setup_logging: SignalProtocol = Signal(
     {"loglevel", "logfile", "format", "colorize"}, name="setup_logging"
 )
-"""Sent instead of setting up logging, if there is a receiver, in every process that does so.
+"""Sent when a process sets up logging.  If there is a receiver, Celery does not set it up itself.
 
-The sender is None.  An exception that a receiver raises is raised again.
+The sender is None.  Celery raises the exception of a receiver again.
 
 Arguments:
-    loglevel: The level that was asked for.
-    logfile: The file that was asked for.
+    loglevel: The requested level.
+    logfile: The requested file.
     format: The format of a log line.
     colorize: Whether to use colours, or None.
 """
@@ -407,14 +408,14 @@ after_setup_logger: SignalProtocol = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_logger",
 )
-"""Sent when every logger but that of the tasks is set up, in the process that did so.
+"""Sent after all loggers except the task logger are set up, in the process that did so.
 
 The sender is None.
 
 Arguments:
     logger: The logger.
     loglevel: Its level.
-    logfile: The file that was asked for.
+    logfile: The requested file.
     format: The format of a log line.
     colorize: Whether to use colours, or None.
 """
@@ -423,14 +424,14 @@ after_setup_task_logger: SignalProtocol = Signal(
     {"logger", "loglevel", "logfile", "format", "colorize"},
     name="after_setup_task_logger",
 )
-"""Sent when the logger of the tasks is set up, in the process that did so.
+"""Sent after the task logger is set up, in the process that did so.
 
 The sender is None.
 
 Arguments:
     logger: The logger.
     loglevel: Its level.
-    logfile: The file that was asked for.
+    logfile: The requested file.
     format: The format of a log line.
     colorize: Whether to use colours, or None.
 """
@@ -452,19 +453,19 @@ The sender is the `celery.beat.Service`.
 # Eventlet
 
 eventlet_pool_started: SignalProtocol = Signal(name="eventlet_pool_started")
-"""Sent when an eventlet pool has started, in the process of the worker.
+"""Sent after an eventlet pool started, in the process of the worker.
 
 The sender is the pool.
 """
 
 eventlet_pool_preshutdown: SignalProtocol = Signal(name="eventlet_pool_preshutdown")
-"""Sent when a worker shuts down, before its eventlet pool is waited for, in that process.
+"""Sent when a worker shuts down, before it waits for its eventlet pool, in that process.
 
 The sender is the pool.
 """
 
 eventlet_pool_postshutdown: SignalProtocol = Signal(name="eventlet_pool_postshutdown")
-"""Sent when an eventlet pool has stopped, in the process of the worker.
+"""Sent after an eventlet pool stopped, in the process of the worker.
 
 The sender is the pool.
 """
@@ -472,7 +473,7 @@ The sender is the pool.
 eventlet_pool_apply: SignalProtocol = Signal(
     {"target", "args", "kwargs"}, name="eventlet_pool_apply"
 )
-"""Sent when a task is given to an eventlet pool, in the process of the worker.
+"""Sent when the worker passes a task to its eventlet pool, in the process of the worker.
 
 The sender is the pool.
 
@@ -485,18 +486,18 @@ Arguments:
 # Commands
 
 user_preload_options: SignalProtocol = Signal({"app", "options"}, name="user_preload_options")
-"""Sent when a command of Celery has parsed its command line, in the process of the command.
+"""Sent after a Celery command parsed its command line, in the process of the command.
 
 The sender is the command.
 
 Arguments:
     app: The app.
-    options: The values of the app's own preload options, a dict.
+    options: The values of the preload options that the app defines, a dict.
 """
 
 
 def _find_celerys() -> dict[str, SignalProtocol]:
-    """Return Celery's own signals of these names; none where Celery is not installed."""
+    """Return Celery's own signals by name; an empty dict if Celery is not installed."""
     adopting = switch("FASTSIG_CELERY", default=True)
     try:
         import celery

@@ -1,4 +1,4 @@
-"""What is called in the place of a receiver: it tries again, or is called once."""
+"""Wrappers that `connect` puts in place of a receiver: for ``retry`` and ``once``."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ __all__ = ["Retry", "find_original", "make_once", "make_retrying"]
 
 
 class Retry:
-    """How often, and after how long, a receiver that raises is called again.
+    """When, and how often, to call a receiver again that raises an exception.
 
-    Before the second call are `delay` seconds, then each time `backoff` times as many, and at most
-    `max_delay`.  What the last call raises is treated like the exception of any receiver.
+    The sender waits `delay` seconds before the second call, and `backoff` times as long before each
+    further call, but at most `max_delay` seconds.  The exception of the last call is handled like
+    that of any other receiver.
 
     Arguments:
-        attempts: How often it is called in all; None for as often as it takes.
+        attempts: The largest number of calls, the first one included; None for no limit.
         delay: Seconds before the second call.
-        backoff: What the seconds are multiplied by from one time to the next.
-        max_delay: At most so many seconds.
+        backoff: The factor by which the delay grows from call to call.
+        max_delay: The longest delay in seconds.
 
     Raises:
-        TypeError: One of them is no number.
-        ValueError: `attempts` is less than 1, another is negative, or `backoff` is less than 1.
+        TypeError: An argument is not a number.
+        ValueError: `attempts` or `backoff` is less than 1, or another argument is negative.
     """
 
     __slots__ = ("attempts", "backoff", "delay", "max_delay")
@@ -82,7 +83,7 @@ def check(name: str, value: Any, least: float, kind: Any = (int, float)) -> None
 
 
 class CeleryRetry:
-    """What ``retry=True`` means in Celery: after 2, 4, 6 ... 30 seconds, until it succeeds."""
+    """What ``retry=True`` means in Celery: retry after 2, 4, 6 ... 30 seconds until it succeeds."""
 
     def delays(self) -> Iterator[float]:
         """Yield the seconds before each call but the first."""
@@ -98,12 +99,12 @@ def make_retrying(
     """Return a function that calls a receiver again until it succeeds.
 
     Arguments:
-        receiver: The receiver; where it is a coroutine function, so is what is returned.
-        policy: Has the logger.
-        how: How often; True for what Celery does.
+        receiver: The receiver.  For a coroutine function, the result is one, too.
+        policy: The policy that has the logger.
+        how: When and how often; True to do as Celery does.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: `how` is something else.
     """
     if not isinstance(how, (bool, Retry)):
         instead = "; write Retry()" if how is Retry else ""
@@ -143,13 +144,13 @@ def make_retrying(
 def make_once(
     engine: Engine, receiver: Callable[..., Any], receiver_key: Any, sender: object
 ) -> Callable[..., Any]:
-    """Return a function that disconnects a receiver, and calls it: the first time only.
+    """Return a function whose first call disconnects a receiver and calls it.
 
     Arguments:
-        engine: Where it is connected, with
-        receiver: the receiver,
-        receiver_key: this key, and
-        sender: for this sender.
+        engine: The engine that it is connected to.
+        receiver: The receiver.
+        receiver_key: Its key.
+        sender: The sender that it is connected for.
     """
     left = [receiver]
 
@@ -165,7 +166,7 @@ def make_once(
 
 
 class Connected:
-    """A block in which a receiver is connected to a signal."""
+    """A context manager in which a receiver is connected to a signal."""
 
     def __init__(
         self, signal: Any, receiver: Callable[..., Any], sender: object, options: dict[str, Any]
@@ -208,14 +209,14 @@ class Connected:
 
 
 def stand_in(function: Any, receiver: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function stand in for a receiver: it gets the arguments that the receiver names."""
+    """Mark a function as a wrapper, so that it gets the arguments that the receiver names."""
     function.__wrapped__ = receiver
     function._retries = function.__code__
     return function  # type: ignore[no-any-return]
 
 
 def find_original(receiver: Any) -> Any:
-    """Return what was connected, where a receiver stands in for it; or the receiver."""
+    """Return the receiver that the user connected: the one inside of wrappers, or itself."""
     while type(receiver) is FunctionType:
         if getattr(receiver, "_retries", None) is not receiver.__code__:
             break

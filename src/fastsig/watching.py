@@ -1,8 +1,8 @@
-"""Around a send: signals that are muted, recorded or observed.
+"""Muting, recording and observing signals.
 
-One watcher serves all of it.  While a signal is in one of the blocks below its engine sends through
-`watch_send` (`engine.set_watcher`); with the last of them that ends, and a send is as quick as
-before.
+All three use one watcher.  While at least one of their blocks is active for a signal, its engine
+sends through `watch_send` (`engine.set_watcher`).  At the end of the last block, the watcher is
+removed, and a send is as fast as before.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Observation", "Recorded", "Sent", "muted", "observe", "recorded"]
 
 lock = RLock()
-"""Held while something starts or ends to be watched, by no send."""
+"""Held while a block starts or ends.  A send never takes it."""
 
 
 class Watched:
-    """What is going on around one engine: the number of mutes, the recordings and observations."""
+    """The active mutes, recordings and observations of one engine."""
 
     __slots__ = ("engine", "mutes", "observations", "recordings")
 
@@ -54,14 +54,14 @@ class Watched:
 
 
 watched: dict[int, Watched] = {}
-"""By the `id` of the engine, which the value keeps alive."""
+"""The key is the `id` of the engine, which the value keeps alive."""
 
 everywhere: tuple[Observation, ...] = ()
-"""The observations of all signals."""
+"""The observations that are for all signals."""
 
 
 def start(engine: Engine, kind: str, thing: object) -> None:
-    """Let `thing` be among the mutes, recordings or observations of an engine."""
+    """Add `thing` to the mutes, recordings or observations of an engine."""
     with lock:
         around = watched.setdefault(id(engine), Watched(engine))
         setattr(around, kind, (*getattr(around, kind), thing))
@@ -69,10 +69,10 @@ def start(engine: Engine, kind: str, thing: object) -> None:
 
 
 def stop(engine: Engine, kind: str, thing: object) -> None:
-    """End what `start` started."""
+    """Remove what `start` added."""
     with lock:
         around = watched.get(id(engine))
-        if around is None:  # it was begun before a fork, by a thread that there is no more
+        if around is None:  # it started before a fork, in a thread that the child does not have
             return
         setattr(around, kind, without(getattr(around, kind), thing))
         if not (around.mutes or around.recordings or around.observations):
@@ -89,7 +89,8 @@ def start_everywhere(observation: Observation) -> None:
     global everywhere  # noqa: PLW0603
     with lock:
         everywhere = (*everywhere, observation)
-        watch_new(watch_send)  # before: a signal that is made meanwhile is found, or has it
+        # First, so that a signal that is created meanwhile has the watcher, or is found below.
+        watch_new(watch_send)
         for engine in list_engines():
             engine.set_watcher(watch_send)
 
@@ -111,7 +112,7 @@ def stop_everywhere(observation: Observation) -> None:
 def watch_send(
     engine: Engine, sender: Any, named: dict[str, Any], robust: bool
 ) -> list[tuple[Any, Any]]:
-    """Send in the place of an engine; see `Engine.set_watcher`."""
+    """Send instead of the engine; see `Engine.set_watcher`."""
     route = engine.find_route(sender)
     around = watched.get(id(engine))
     if (
@@ -145,7 +146,7 @@ def watch_send(
 
 
 class Sending:
-    """One send, receiver by receiver."""
+    """One watched send, which calls one receiver after the other."""
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class Sending:
             self.observations = ()
 
     def receivers(self) -> Iterator[Any]:
-        """Yield the receivers that are to be called, in order."""
+        """Yield the receivers to call, in order."""
         for reference in self.route.references:
             receiver = resolve(reference)
             if receiver is None or receiver is stand_by:
@@ -188,7 +189,7 @@ class Sending:
         return self.policy.call(self.signal, receiver, self.sender, self.named)
 
     def fail(self, receiver: Any, error: Exception) -> Any:
-        """Return the response of a receiver that raised; or raise, as the policy says."""
+        """Return the response of a receiver that raised, or raise its exception, by the policy."""
         if not self.robust or self.route.raises(receiver):
             raise error
         self.failed = True
@@ -205,7 +206,7 @@ class Sending:
             sent.error = error
 
     def tell(self, receiver: Any, started: float, error: BaseException | None) -> None:
-        """Tell those who observe that a receiver was called."""
+        """Pass a call of a receiver to the observations."""
         if not self.observations:
             return
         seconds = perf_counter() - started
@@ -222,18 +223,18 @@ thread = local()
 
 
 def busy() -> bool:
-    """Return whether a callback runs in this thread: what it sends is not observed."""
+    """Return whether a callback is running in this thread; its sends are not observed."""
     return getattr(thread, "busy", False)
 
 
-# Which signals, senders and receivers are meant
+# Finding the signals and senders that the caller means
 
 
 def engines_of(what: str, signals: Iterable[Any]) -> list[Engine]:
     """Return the engines of signals, each once.
 
     Raises:
-        TypeError: One is no signal, or not one that runs on fastsig's engine.
+        TypeError: One of them is not a signal, or does not run on fastsig's engine.
     """
     engines: dict[int, Engine] = {}
     for signal in signals:
@@ -248,7 +249,7 @@ def engines_of(what: str, signals: Iterable[Any]) -> list[Engine]:
 
 
 def is_sender(meant: object, sender: object) -> bool:
-    """Return whether a sender is the one that is meant: itself, or a task and its name."""
+    """Return whether `meant` matches a sender: the same object, an equal str, or a task's name."""
     if make_key(meant) == make_key(sender):
         return True
     meant, sender = resolve_proxy(meant), resolve_proxy(sender)
@@ -263,7 +264,10 @@ def is_sender(meant: object, sender: object) -> bool:
 
 
 class Block:
-    """One run of a ``with muted(...)``.  A task that was begun in it has it in its context, too."""
+    """One run of a ``with muted(...)`` block.
+
+    An asyncio task that starts inside the block has it in its context, even after it has ended.
+    """
 
     __slots__ = ("ended", "muted")
 
@@ -283,7 +287,7 @@ BLOCKS: ContextVar[tuple[Block, ...]] = ContextVar("fastsig_muted", default=())
 
 
 def find_mutes(engine: Engine, sender: Any) -> list[Block]:
-    """Return what mutes a sender of an engine in this context."""
+    """Return the blocks that mute a sender of an engine in this context."""
     return [
         block
         for block in BLOCKS.get()
@@ -294,7 +298,7 @@ def find_mutes(engine: Engine, sender: Any) -> list[Block]:
 
 
 def forget_others() -> None:
-    """In the child of a fork, end the mutes of threads that it does not have."""
+    """After a fork, end the mutes of the threads that the child does not have."""
     global lock  # noqa: PLW0603
     lock = RLock()
     here = BLOCKS.get()
@@ -305,24 +309,24 @@ def forget_others() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # Nothing before the fork: this module may be imported while one begins.
+    # Only a hook for the child: this module may be imported while a fork has already begun.
     os.register_at_fork(after_in_child=forget_others)
 
 
 class muted:
-    """Keep receivers of signals from being called: in this context (thread, asyncio task) only.
+    """Keep receivers from being called, in this context (thread or asyncio task) only.
 
-    A context manager, and a decorator of functions and coroutine functions.  It nests, and one
-    object may be used often, and by several threads.  A task that is begun inside is muted, too,
-    until the block ends; so is what ``asyncio.to_thread`` runs.
+    A context manager, and a decorator for functions and coroutine functions.  Blocks nest, and one
+    object can be used several times and by several threads.  An asyncio task that starts inside the
+    block is muted, too, until the block ends; so is a function that ``asyncio.to_thread`` runs.
 
     Arguments:
         *signals: The signals.
-        sender: The only sender that is muted; None for all.  A task and its name are the same.
-        receiver: The only receiver that is muted; None for all.
+        sender: Mute only this sender; None for all.  A Celery task and its name match.
+        receiver: Mute only this receiver; None for all.
 
     Raises:
-        TypeError: A signal is none, or the receiver is not callable.
+        TypeError: One of them is not a signal, or the receiver is not callable.
     """
 
     def __init__(
@@ -352,7 +356,7 @@ class muted:
         traceback: TracebackType | None,
     ) -> None:
         here = [each for each in BLOCKS.get() if each.muted is self and not each.ended]
-        # A fixture that is an asynchronous generator may end in another context than it began in.
+        # A fixture that is an async generator may end in another context than it started in.
         block = (here or self.blocks)[-1]
         block.ended = True
         self.blocks.remove(block)
@@ -361,7 +365,7 @@ class muted:
             stop(engine, "mutes", block)
 
     def __call__(self, function: _F) -> _F:
-        """Return a function that is muted while it runs."""
+        """Return a function that mutes the signals while it runs."""
         import inspect
         from functools import wraps
 
@@ -394,14 +398,14 @@ class muted:
 
 
 class Sent:
-    """A send that was recorded.  The arguments that were sent are its attributes, too.
+    """A send that was recorded.  It also has the arguments of the send as attributes.
 
     Attributes:
         signal: The signal.
-        sender: Its sender.
-        named: The other arguments, a dict; so is `args`, where none is called that.
-        responses: What `send` returned, ``[(receiver, response), ...]``.
-        error: What it raised, or None.
+        sender: The sender.
+        named: The other arguments, a dict.  `args` is the same, unless an argument has that name.
+        responses: ``[(receiver, response), ...]``.
+        error: The exception that `send` raised, or None.
     """
 
     signal: Any
@@ -432,14 +436,14 @@ class Sent:
 
 
 class Recorded(list[Sent]):
-    """What was sent, in order."""
+    """A list of the recorded sends, in order."""
 
     @property
     def one(self) -> Sent:
         """The only send.
 
         Raises:
-            AssertionError: There was none, or more than one.
+            AssertionError: There is none, or more than one.
         """
         if len(self) != 1:
             raise AssertionError(f"expected one send, got {len(self)}: {list(self)!r}")
@@ -447,27 +451,27 @@ class Recorded(list[Sent]):
 
 
 class Recording:
-    """One run of a ``with recorded(...)``."""
+    """One run of a ``with recorded(...)`` block."""
 
     def __init__(self, sender: object, sends: Recorded) -> None:
         self.sender, self.sends = sender, sends
 
 
 def stand_by(**named: Any) -> None:
-    """Be connected while a signal is recorded: many only send if there is a receiver."""
+    """Be connected while a signal is recorded, because Celery only sends if there is a receiver."""
 
 
 class recorded:
-    """Record what is sent, in all threads; the receivers are called.
+    """Record the sends of signals, in all threads.  The receivers are still called.
 
     A context manager, whose value is a `fastsig.watching.Recorded`.
 
     Arguments:
         *signals: The signals.
-        sender: The only sender that is recorded; None for all.  A task and its name are the same.
+        sender: Record only this sender; None for all.  A Celery task and its name match.
 
     Raises:
-        TypeError: A signal is none.
+        TypeError: One of them is not a signal.
     """
 
     def __init__(self, *signals: SignalProtocol, sender: object = None) -> None:
@@ -483,7 +487,8 @@ class recorded:
         with lock:
             for engine in self.engines:
                 start(engine, "recordings", recording)
-                # Raising: that is how a send that began before finds it on its route.
+                # Connected with on_error="raise": so a send that has already begun finds it among
+                # `route.raising`.
                 engine.add_connection(make_key(stand_by), stand_by, None, (), True)
         self.recordings.append(recording)
         return sends
@@ -507,14 +512,14 @@ class recorded:
 
 
 class Call:
-    """A call of a receiver, as `observe` tells of it.
+    """A call of a receiver, which `observe` passes to its callback.
 
     Attributes:
         signal: The signal that was sent.
         receiver: The receiver, as it was connected.
         sender: The sender.
-        seconds: How long it took.
-        error: What it raised, or None.
+        seconds: How long the call took.
+        error: The exception that it raised, or None.
     """
 
     __slots__ = ("error", "receiver", "seconds", "sender", "signal")
@@ -536,14 +541,14 @@ class Call:
 
 
 class Observation:
-    """Tells a callback of each call of a receiver, until `stop` or the end of the ``with``."""
+    """Passes each call of a receiver to a callback, until `stop` or the end of a ``with`` block."""
 
     def __init__(self, callback: Callable[[Call], object], engines: list[Engine] | None) -> None:
         self.callback, self.engines = callback, engines
         self.stopped = False
 
     def tell(self, call: Call) -> None:
-        """Call the callback."""
+        """Call the callback; log its exception."""
         try:
             self.callback(call)
         except Exception:
@@ -554,7 +559,7 @@ class Observation:
             )
 
     def stop(self) -> None:
-        """End it; twice is once."""
+        """Stop observing.  A second call does nothing."""
         with lock:
             if self.stopped:
                 return
@@ -581,15 +586,15 @@ def observe(
 ) -> Observation:
     """Call ``callback(call)`` after each receiver, in the thread of the sender.
 
-    It starts at once.  It ends when `stop` is called on what it returns, or at the end of a ``with``
-    block.  An exception of the callback is logged.  Signals that the callback sends are not observed.
+    It starts at once, and ends when `stop` of the result is called, or at the end of a ``with``
+    block.  An exception of the callback is logged.  Sends by the callback are not observed.
 
     Arguments:
         callback: Gets a `fastsig.watching.Call`.
-        signals: The signals; None for all that there are and will be.
+        signals: The signals; None for all, also those that are created later.
 
     Raises:
-        TypeError: The callback is not callable, or a signal is none.
+        TypeError: The callback is not callable, or one of them is not a signal.
     """
     if not callable(callback):
         raise TypeError(f"callback must be callable, got {type(callback).__name__!r}")
@@ -598,7 +603,7 @@ def observe(
         start_everywhere(observation)
         return observation
     if find_engine(signals) is not None or not hasattr(type(signals), "__iter__"):
-        raise TypeError("signals must be several, or None: write signals=[signal]")
+        raise TypeError("signals must be an iterable of signals, or None: write signals=[signal]")
     observation = Observation(callback, engines_of("observe()", signals))
     with lock:
         for engine in observation.engines or ():
@@ -607,7 +612,7 @@ def observe(
 
 
 def log_slow(seconds: float) -> Observation:
-    """Log each receiver that takes longer, with a warning on the logger ``fastsig``."""
+    """Log each receiver that takes longer than this, as a warning on the logger ``fastsig``."""
 
     def log(call: Call) -> None:
         if call.seconds > seconds:

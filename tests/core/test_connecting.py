@@ -384,8 +384,8 @@ class TestRefused:
         wrapper = Wrapper(Listener.method, Listener())
         options = {} if weak is None else {"weak": weak}
         message = (
-            "^'Wrapper' is a method made anew at each access, so a weak reference to it dies at"
-            " once: connect it with weak=False$"
+            "^'Wrapper' is a method that is created anew at each access, so a weak reference to it"
+            " dies at once: connect it with weak=False$"
         )
         with pytest.raises(TypeError, match=message):
             signal.connect(wrapper, sender="s", **options)
@@ -405,7 +405,9 @@ class TestRefused:
             method = decorate(Listener.method)
 
         listener = Decorated()
-        with pytest.raises(TypeError, match=r"method made anew at each access.* weak=False"):
+        with pytest.raises(
+            TypeError, match=r"method that is created anew at each access.* weak=False"
+        ):
             signal.connect(listener.method, sender="s")
         method = signal.connect(listener.method, sender="s", weak=False)
         assert responses(signal, "s")[1] == ("wrapped", listener)

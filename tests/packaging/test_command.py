@@ -40,7 +40,7 @@ def test_info(environment, core, fastsig):
 
 def test_info_when_celery_is_left_alone(environment):
     pytest.importorskip("celery.signals")
-    assert "left alone" in command({**environment, "FASTSIG_CELERY": "0"}).stdout
+    assert "not changed" in command({**environment, "FASTSIG_CELERY": "0"}).stdout
 
 
 def test_info_when_the_core_is_missing(environment):

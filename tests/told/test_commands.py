@@ -50,7 +50,7 @@ def test_check_finds_the_ten_mistakes(command):
     assert set(places[:10]) == marks("mistake")
     assert set(places[10:]) == marks("hint")
     assert all(line.partition(": ")[2].startswith("hint: ") for line in lines[10:-1])
-    assert "no app here has such a task; did you mean 'proj.tasks.add'?" in done.stdout
+    assert "no app here has a task of that name; did you mean 'proj.tasks.add'?" in done.stdout
 
 
 def test_check_as_json(command):

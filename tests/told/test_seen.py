@@ -193,7 +193,7 @@ class TestExplain:
 
         one, two = make(), make()
         signal.connect(one)
-        assert "another object of the same code" in signal.explain(two)
+        assert "another object with the same code" in signal.explain(two)
 
     def test_muted(self, signal, monkeypatch):
         block = SimpleNamespace(has=lambda receiver: receiver is on_one)
@@ -233,10 +233,10 @@ assert text.endswith("task_success is sent in the process that runs the task")
 import warnings
 warnings.simplefilter("ignore", __import__("fastsig").SignalWarning)
 task_received.connect(on_add, sender="proj.add")
-begins(task_received.explain(on_add), "not called: sender='proj.add' can match nothing:")
+begins(task_received.explain(on_add), "not called: sender='proj.add' never matches:")
 worker_ready.connect(on_add)
 begins(worker_ready.explain(on_add), "not called: worker_ready is sent in the main process of a"
-    " worker, and this process is no worker")
+    " worker, and this process is not a worker")
 worker_ready.connect(on_any)
 task_success.connect(bad := (lambda sender, taks: 0))
 begins(task_success.explain(bad), "called, but it fails: <lambda>(sender, taks): task_success")
@@ -312,7 +312,7 @@ def awaited():
 assert caught(awaited) == [], caught(awaited)
 found = caught(lambda: saved.send(None) and None)
 assert len(found) == 2, found
-wanted = "on_saved(sender) returned the coroutine 'load' to saved, and nobody awaited it"
+wanted = "on_saved(sender) returned the coroutine 'load' to saved, which nobody awaited"
 assert wanted in {text for text, _ in found}
 def fails(sender): raise ValueError
 import logging

@@ -147,7 +147,7 @@ class TestSeveral:
 
     @pytest.mark.parametrize("senders", ["proj.add", b"proj.add", 5])
     def test_must_be_several(self, signal, senders):
-        with pytest.raises(TypeError, match="senders must be several"):
+        with pytest.raises(TypeError, match="senders must be an iterable"):
             signal.connect(on_one, senders=senders)
         assert signal.receivers == []
 

@@ -1,7 +1,7 @@
-"""``python -m fastsig bench``: what a send costs on this machine, beside other libraries.
+"""``python -m fastsig bench``: measure a send on this machine, and compare it with other libraries.
 
-Every library sends the five arguments of Celery's ``task_prerun`` to receivers of the same kind,
-in the way that is usual for it.  Those that are not installed are left out.
+Each library sends the five arguments of Celery's ``task_prerun`` to receivers of the same kind, in
+its usual way.  Libraries that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import fastsig
 from fastsig.command import measure
 
 COUNTS = [0, 1, 3, 10, 100]
-"""So many receivers are sent to."""
+"""The numbers of receivers to measure."""
 
 PARAMETERS = "sender=None, task_id=None, task=None, args=None, kwargs=None, **kw"
 OTHERS = "task_id=task_id, task=task, args=args, kwargs=kwargs"
@@ -24,11 +24,11 @@ KEYWORDS = f"sender=sender, {OTHERS}"
 
 
 BUSY = 0.1
-"""How far the two halves may be apart before the user is told that the machine is busy."""
+"""The largest difference between the two halves before the output says that the machine is busy."""
 
 
 class Task:
-    """A sender, as the task is for `task_prerun`."""
+    """A sender, as a task is for `task_prerun`."""
 
 
 TASK = Task()
@@ -42,39 +42,40 @@ SENT = {
 
 
 def receiver(source: str, **names: Any) -> Any:
-    """Return the `receiver` that `source` defines.
+    """Return the function `receiver` that `source` defines.
 
-    Each has a code object of its own: a loop over a single one would flatter the interpreter.
+    Each call makes a new code object, because a loop over a single one would flatter the
+    interpreter.
     """
     exec(source, names)
     return names["receiver"]
 
 
 KINDS = {False: "pass", True: "kw"}
-"""The bodies of receivers that do not read their ``**kw``, and of those that do.
+"""The bodies of receivers that do not read their ``**kw``, and of receivers that do.
 
-A send does not pass what a receiver cannot see; every other library and the loop pass it.
+fastsig does not pass arguments that a receiver cannot see.  The other libraries and the loop do.
 """
 
 
 @cache
 def receivers(count: int, reads: bool = False) -> list[Any]:
-    """Return so many receivers with named parameters, always the same ones of either kind."""
+    """Return this number of receivers, always the same ones for each kind."""
     return [receiver(f"def receiver({PARAMETERS}): {KINDS[reads]}") for _ in range(count)]
 
 
 class Contender:
-    """A library as it is used: how to make a signal, connect and send.
+    """A library in its usual way: how to make a signal, connect and send.
 
-    This is one whose signals have methods of these names, as Celery's do.
+    This class is for libraries whose signals have the methods of Celery's.
     """
 
     module: ClassVar[str]
-    """What is imported; where that is missing, the library is not installed."""
+    """The module to import; if it is missing, the library is not installed."""
     distribution: ClassVar[str]
-    """What is installed."""
+    """The name of the distribution."""
     results = True
-    """Whether the call that sends is an expression whose value has an item for each receiver."""
+    """Whether a send returns an item for each receiver."""
 
     def __init__(self, name: str, signal: Callable[[], Any]) -> None:
         self.name = name
@@ -84,11 +85,11 @@ class Contender:
         return self.name
 
     def connect(self, signal: Any) -> Callable[..., Any]:
-        """Return what connects a receiver to `signal`."""
+        """Return the function that connects a receiver to `signal`."""
         return signal.connect  # type: ignore[no-any-return]
 
     def names(self, signal: Any) -> dict[str, Any]:
-        """Return what the statement needs to have, beside the arguments."""
+        """Return the names that the statement uses, except the arguments."""
         return {"send": signal.send}
 
     def statement(self, arguments: str) -> str:
@@ -97,7 +98,7 @@ class Contender:
 
 
 class Loop(Contender):
-    """The loop that one would write by hand, to have the same result."""
+    """A hand-written loop with the same result."""
 
     results = False
 
@@ -120,7 +121,7 @@ def loop(arguments: str, receivers: str = "receivers") -> str:
 
 
 class Celery(Contender):
-    """Its own class, whether or not its signals go through fastsig."""
+    """Its own class, whether or not fastsig has adopted its signals."""
 
     module = distribution = "celery"
 
@@ -131,7 +132,7 @@ class Celery(Contender):
 
 
 class Django(Contender):
-    """Its `send`, which lets exceptions out; to go on after them there is `send_robust`."""
+    """Its `send`, which raises exceptions of receivers; `send_robust` would go on after them."""
 
     module = distribution = "django"
 
@@ -142,7 +143,7 @@ class Django(Contender):
 
 
 class Blinker(Contender):
-    """It passes the sender by position, sends to a set, and lets exceptions out."""
+    """It passes the sender by position, has no order, and raises exceptions of receivers."""
 
     module = distribution = "blinker"
 
@@ -156,7 +157,7 @@ class Blinker(Contender):
 
 
 class PyDispatcher(Contender):
-    """One function sends all signals; it trims arguments, and lets exceptions out."""
+    """One function sends all signals.  It trims arguments, and raises exceptions of receivers."""
 
     module = "pydispatch"
     distribution = "pydispatcher"
@@ -178,7 +179,7 @@ class PyDispatcher(Contender):
 
 
 class Psygnal(Contender):
-    """It passes as many arguments as fit, by position; no results, no senders."""
+    """It passes as many arguments as fit, by position.  It has neither results nor senders."""
 
     module = distribution = "psygnal"
     results = False
@@ -197,7 +198,7 @@ class Psygnal(Contender):
 
 
 class DustRiven(Contender):
-    """It is written in Rust: no signal, no senders, and exceptions get out."""
+    """It is written in Rust.  It passes neither sender nor signal, and raises exceptions."""
 
     module, distribution = "dust_riven", "dust-riven"
 
@@ -214,7 +215,7 @@ class DustRiven(Contender):
 
 
 class Pyee(Contender):
-    """No results, no senders (other than the name of the event), and exceptions get out."""
+    """It has neither results nor senders (except the name of the event), and raises exceptions."""
 
     module = distribution = "pyee"
     results = False
@@ -248,7 +249,7 @@ def connected(contender: Contender, things: Iterable[Any]) -> Any:
 
 
 def sending(contender: Contender, count: int, reads: bool = False) -> measure.Run:
-    """Return the run of a send to so many receivers of a kind; it was tried.
+    """Return the run of a send to this number of receivers of a kind, after a trial.
 
     Raises:
         Exception: The library cannot do it, or does not call each receiver once.
@@ -260,7 +261,7 @@ def sending(contender: Contender, count: int, reads: bool = False) -> measure.Ru
 
 
 def bench(seconds: float) -> None:
-    """Measure for so many seconds, and print how a send compares."""
+    """Measure for this many seconds, and print how the sends compare."""
     loop, ours = Loop(), Contender("fastsig", fastsig.Signal)
     cases = [(n, reads) for reads in KINDS for n in COUNTS]
     races = [{each.name: sending(each, *case) for each in (ours, loop)} for case in cases]
@@ -269,7 +270,7 @@ def bench(seconds: float) -> None:
         try:
             peer = kind()
             runs = [sending(peer, *case) for case in cases]
-        except Exception as error:  # whatever is wrong with it, the others can be compared
+        except Exception as error:  # compare the others all the same
             if isinstance(error, ModuleNotFoundError) and error.name == kind.module:
                 missing.append(kind.__name__)
             else:
@@ -296,21 +297,21 @@ def bench(seconds: float) -> None:
 
 
 TITLES = (
-    "Receivers that do not read their **kw, as most: fastsig does not pass what lands there.",
-    "Receivers that read their **kw: they get everything.",
+    "Receivers that do not read their **kw, as most: fastsig does not pass unread arguments.",
+    "Receivers that read their **kw: fastsig passes all arguments.",
 )
 EXPLANATION = """\
-Each calls the same n functions with what Celery sends as task_prerun, in its own usual way.
+Each library calls the same n functions with the arguments of task_prerun, in its usual way.
 The loop calls them by keyword, and keeps a list of (receiver, response), as fastsig does.
 Only fastsig and Celery go on after an exception."""
-STARRED = "* gives no responses; psygnal passes by position."
-JIT = "PyPy compiles empty receivers to nothing: few of them say little about real ones."
+STARRED = "* returns no responses; psygnal passes arguments by position."
+JIT = "PyPy removes empty receivers: small numbers of them say little about real ones."
 
 
 def _version(distribution: str) -> str:
     try:
         return version(distribution)
-    except PackageNotFoundError:  # it is there, but was not installed in the usual way
+    except PackageNotFoundError:  # it can be imported, but has no metadata
         return ""
 
 
@@ -339,7 +340,7 @@ def _table(figures: list[dict[str, float]], ours: str, loop: str) -> list[str]:
 
 
 def _noise(races: list[list[dict[str, float]]], ours: str, loop: str) -> str:
-    """Say how far the first and the second half of the rounds are apart, at their worst."""
+    """Return a line about the largest difference between the two halves of the rounds."""
 
     def apart(value: Callable[[list[dict[str, float]]], float]) -> float:
         worst = 1.0

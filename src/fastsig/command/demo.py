@@ -1,4 +1,4 @@
-"""``python -m fastsig demo``: a real Celery worker, and seven signals as they arrive."""
+"""``python -m fastsig demo``: start a real Celery worker, and show seven signals as they arrive."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def demo() -> int:
 
 
 def _run(folder: Path, log: Any) -> list[dict[str, Any]]:
-    """Start the worker, send tasks, stop it; show and return what signals arrived."""
+    """Start a worker, send tasks, and stop it; show and return the signals that arrived."""
     from fastsig.command import demo_app  # needs the folder
 
     command = ["-m", "celery", "-A", "fastsig.command.demo_app", "worker", "--pool=prefork"]
@@ -75,7 +75,7 @@ def _run(folder: Path, log: Any) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is for the demo, which then stops the worker
+        start_new_session=True,  # Ctrl-C must reach only the demo, which then stops the worker
     )
     events: list[dict[str, Any]] = []
     news = _follow(demo_app.events)
@@ -129,7 +129,7 @@ def _show_until(
     name: str,
     count: int,
 ) -> None:
-    """Show events until signal `name` has come so often."""
+    """Show events until `count` signals with this name have arrived."""
     deadline = time.monotonic() + PATIENCE
     while sum(event["signal"] == name and not event["handler"] for event in events) < count:
         event = next(news)
@@ -163,7 +163,7 @@ def _short(value: str) -> str:
 
 
 def _summary(events: list[dict[str, Any]]) -> bool:
-    """Print how often each of the seven signals fired, and where; return whether all is well."""
+    """Print how often and where the seven signals were sent; return whether that is right."""
     print(f"\n{'signal':<21}{'fired':>5}  {'arguments':<11}where")
     fine = True
     expected = {"task_sent": TASKS, "task_prerun": TASKS, "task_postrun": TASKS}
@@ -183,7 +183,7 @@ def _summary(events: list[dict[str, Any]]) -> bool:
 
 
 def _timing() -> None:
-    """Print what a send of a signal of Celery's takes, without fastsig and with it."""
+    """Print how long a send of a Celery signal takes, without fastsig and with it."""
     print("\nA send of task_prerun's arguments, here and now (best of 20):")
     counts = 0, 1, 5
     uninstall()
@@ -198,7 +198,7 @@ def _timing() -> None:
 
 
 def _measure(count: int) -> float:
-    """Return what a send to so many receivers takes now, in ns."""
+    """Return how long a send to `count` receivers takes now, in ns."""
     from celery.utils.dispatch import Signal
 
     signal: Any = Signal()

@@ -1,7 +1,7 @@
-"""The Celery app of the demo: three tasks, and handlers for the seven documented signals.
+"""The Celery app of the demo: three tasks, and handlers for seven signals.
 
-The client and the worker both import it.  What a handler gets is written to a file, a line of
-JSON for each signal, for the demo to show.  ``FASTSIG_DEMO`` names the folder for it all.
+The client and the worker both import it.  The handlers write a line of JSON for each signal to a
+file, and the demo shows it.  ``FASTSIG_DEMO`` names the folder for all files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ app.conf.update(
 
 
 def deliver() -> None:
-    """Put what was sent into the queue."""
+    """Move the messages that were sent into the queue."""
     # kombu's worker may read a file before kombu's client has written it: renaming is atomic.
     for message in sorted((folder / "outbox").iterdir()):
         message.rename(folder / "queue" / message.name)
@@ -89,7 +89,7 @@ def record(signal: Any, sender: object, /, handler: str = "", **arguments: objec
             for name, value in arguments.items()
         },
     }
-    # In append mode a short line is written as a whole, whichever process writes it.
+    # In append mode, a short line is written as a whole, even if several processes write.
     with events.open("ab", buffering=0) as file:
         file.write(json.dumps(event).encode() + b"\n")
 
@@ -134,13 +134,13 @@ def on_postrun(
 
 @task_sent.connect(sender="demo.add")
 def on_add_sent(signal: Any, sender: Any, args: Any) -> None:
-    """Record that the client has sent a task of one name."""
+    """Record that the client has sent the task `demo.add`."""
     record(signal, sender, "sender='demo.add'", args=args)
 
 
 @task_postrun.connect(sender=greet)
 def on_greeted(signal: Any, sender: Any, retval: Any) -> None:
-    """Record that one task has run."""
+    """Record that the task `greet` has run."""
     record(signal, sender, "sender=greet", retval=retval)
 
 
@@ -149,5 +149,5 @@ def on_greeted(signal: Any, sender: Any, retval: Any) -> None:
 @worker_process_init.connect
 @worker_shutdown.connect
 def on_worker(signal: Any, sender: Any) -> None:
-    """Record what happens to the worker."""
+    """Record a signal about the worker."""
     record(signal, sender)

@@ -1,10 +1,11 @@
-"""How things are measured: calls that stand inline, races between them, and what they cost.
+"""Measure statements, and compare them in races.
 
-A *run* is a function that is told how often to do a thing, and returns the nanoseconds that this
-took.  A *race* compares runs: it gives each of them a short slice of time in turn, again and
-again.  A machine is slow for a while, and then quick, but hardly within one round: so each run is
-compared with the first one of the race in every round, and the median of those ratios counts.
-(The best slices alone do not do: on a busy machine a quick moment may come to one run only.)
+A *run* is a function that executes a statement a number of times, and returns how many nanoseconds
+that took.  A *race* compares runs: it gives each of them a short slice of time in turn, many times.
+The speed of a machine changes from second to second, but hardly within one round of a race.  So
+each run is compared with the first run of the race in each round, and the result is the median of
+these ratios.  (Comparing the best slices is not enough: on a busy machine, only one run may get a
+fast moment.)
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from typing import Any
 Run = Callable[[int], int]
 
 SLICE = 250_000
-"""How many nanoseconds a slice takes at least: many calls, and yet seldom interrupted."""
+"""The shortest slice in nanoseconds: long enough for many calls, but rarely interrupted."""
 
 PASSES = 5
-"""So often each race is run, at different moments: a machine can be slow for seconds."""
+"""How often each race is run, at different times, because a machine can be slow for seconds."""
 
 
 def function(
     statement: str, names: dict[str, Any], imported: tuple[str, ...] = ()
 ) -> Callable[[], Any]:
-    """Return a function whose body is `statement`, which finds its `names` as local variables.
+    """Return a function whose body is `statement`, and whose local variables are `names`.
 
-    Those that are `imported` are names that the function's module imports.
+    The names in `imported` are module-level imports instead.
     """
     call: Callable[[], Any] = _compiled("call", [], statement, names, imported)
     return call
@@ -46,10 +47,10 @@ def run(
     clock: Callable[[], int] = perf_counter_ns,
     imported: tuple[str, ...] = (),
 ) -> Run:
-    """Return a run that does `statement`, which stands inline in the loop.
+    """Return a run that executes `statement` inline in a loop.
 
-    Where slices are long, and so are interrupted, let `clock` be that of processor time.  CPython
-    compiles a call of a method of a name that is `imported` to other instructions.
+    For long slices, which are interrupted, pass a `clock` that measures processor time.  CPython
+    compiles a method call on a name that is in `imported` to other instructions.
     """
     body = (
         "start = clock()\n"
@@ -84,19 +85,19 @@ def _compiled(
 def races(
     races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
 ) -> list[dict[str, float]]:
-    """Return the nanoseconds that the runs of each race take for one go; see `rounds`."""
+    """Return the nanoseconds that one execution takes in the runs of each race; see `rounds`."""
     return [combined(its_rounds) for its_rounds in rounds(races, seconds, a_slice)]
 
 
 def rounds(
     races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
 ) -> list[list[dict[str, float]]]:
-    """Return the nanoseconds for one go in each round of each race.
+    """Return the nanoseconds of one execution, for each round of each race.
 
     Arguments:
-        races: What is compared, by name.
-        seconds: How long each race may take, about.
-        a_slice: How many nanoseconds a slice takes at least (and at most twice that).
+        races: For each race, the runs by name.
+        seconds: About how long each race may take.
+        a_slice: The shortest slice in nanoseconds; the longest is twice that.
     """
     rounds: list[list[dict[str, float]]] = [[] for _ in races]
     with no_collector():
@@ -114,12 +115,12 @@ def _race(race: dict[str, Run], counts: dict[str, int], seconds: float) -> list[
     while not rounds or perf_counter_ns() < deadline:
         taken = {name: race[name](counts[name]) / counts[name] for name in order}
         rounds.append({name: taken[name] for name in race})
-        order.reverse()  # nobody always comes after the same one
+        order.reverse()  # so that no run always follows the same one
     return rounds
 
 
 def combined(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Return the best figure of the first run, and the others in the ratios that are the median."""
+    """Return the best time of the first run, and times of the others by their median ratios."""
     first, *_ = rounds[0]
     best = min(taken[first] for taken in rounds)
     return {
@@ -128,16 +129,16 @@ def combined(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _calls_in(a_slice: int, run: Run) -> int:
-    """Return how many calls take a slice, at least."""
+    """Return how many calls take at least one slice."""
     count = 1
-    while any(run(count) < a_slice for _ in range(2)):  # once may have been an interruption
+    while any(run(count) < a_slice for _ in range(2)):  # one may have been interrupted
         count *= 2
     return count
 
 
 @contextmanager
 def no_collector() -> Iterator[None]:
-    """Keep the garbage collector off, as `timeit` does, after it has run once."""
+    """Collect garbage once, then switch the collector off, as `timeit` does."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -149,11 +150,11 @@ def no_collector() -> Iterator[None]:
 
 
 def verify(action: Callable[[], object], receivers: Iterable[Any], times: int = 1) -> None:
-    """Check that `action` calls each of the receivers, and each of them so many times.
+    """Check that `action` calls each of the receivers this many times.
 
-    It looks at what Python runs, so it holds for whatever way a receiver is called in.
+    It counts the code objects that Python executes, so it does not matter how a receiver is called.
     """
-    # By id: code objects that do the same are equal.
+    # By id, because code objects with the same content are equal.
     expected = {id(code_of(receiver)): times for receiver in receivers}
     calls = dict.fromkeys(expected, 0)
 
@@ -171,7 +172,7 @@ def verify(action: Callable[[], object], receivers: Iterable[Any], times: int = 
 
 
 def code_of(receiver: Any) -> CodeType:
-    """Return the code that runs when `receiver` is called."""
+    """Return the code object that runs when `receiver` is called."""
     code = getattr(receiver, "__code__", None) or receiver.__call__.__code__
     assert isinstance(code, CodeType)
     return code
