@@ -17,7 +17,7 @@ class TestConnected:
             assert signal.send(None, pk=1) == [(receiver, 1)]
         assert not signal.receivers
 
-    def test_what_nothing_else_refers_to(self, signal):
+    def test_lambda_survives_garbage_collection(self, signal):
         with signal.connected(lambda pk: pk + 1):
             gc.collect()
             assert signal.send(None, pk=1)[0][1] == 2
@@ -105,7 +105,7 @@ class TestOnce:
         assert len(signal.send("a", pk=1)) == 1
         assert signal.send("a", pk=1) == []
 
-    def test_a_lambda(self, signal, collect):
+    def test_lambda_survives_garbage_collection_until_it_is_called(self, signal, collect):
         signal.connect(lambda pk: pk, once=True)
         collect()
         assert len(signal.send(None, pk=1)) == 1
@@ -138,7 +138,7 @@ class TestOnce:
         signal.connect(receiver, once=True)
         assert len(signal.send(None, pk=1)) == 1
 
-    def test_nothing_is_kept(self, signal, collect):
+    def test_garbage_collected_after_it_is_called(self, signal, collect):
         class Index:
             def add(self, pk):
                 return pk

@@ -236,7 +236,7 @@ class TestSignal:
             with context, pytest.raises(KeyError, match="at once"):
                 signal.send(None, pk=7)
 
-    def test_collect_after_a_dead_receiver(self, Signal, collect):
+    def test_collect_after_a_garbage_collected_receiver(self, Signal, collect):
         signal = Signal(on_error="collect")
         dead = lambda: 1  # noqa: E731
         signal.connect(dead)
@@ -293,7 +293,7 @@ class TestSignal:
 
 
 @pytest.mark.skipif(not GROUPS, reason="the log keeps what is not raised")
-def test_no_cycle_stays(Signal, collect):
+def test_no_garbage_cycle_stays(Signal, collect):
     """An exception that was collected does not keep the frames alive."""
     import weakref
 

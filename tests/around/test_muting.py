@@ -284,7 +284,7 @@ class TestContexts:
         other.run(block.__exit__, None, None, None)
         assert len(one.run(signal.send, None, pk=1)) == 2
 
-    def test_a_generator_that_is_dropped(self, signal, called):
+    def test_generator_that_is_garbage_collected(self, signal, called):
         def generator():
             with signal.muted():
                 yield
@@ -297,7 +297,7 @@ class TestContexts:
         assert len(signal.send(None, pk=1)) == 2
 
 
-def test_nothing_is_kept(make_signal, collect):
+def test_signal_is_garbage_collected(make_signal, collect):
     signal = make_signal(name="short")
     with signal.muted(), signal.recorded():
         signal.send(None)
@@ -384,7 +384,7 @@ def test_a_shared_task_is_its_name_in_any_app(run):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_fork(fastsig, signal, called):
+def test_fork_while_another_thread_mutes(fastsig, signal, called):
     """A child has the mutes of the thread that forked, and not those of the others."""
     from fastsig import watching
 

@@ -82,7 +82,7 @@ def test_several_observers(fastsig, signal, called):
     assert [len(each) for each in (one, other, everything)] == [2, 4, 4]
 
 
-def test_it_can_be_kept(fastsig, signal, called):
+def test_observation_survives_garbage_collection(fastsig, signal, called):
     calls = []
     fastsig.observe(calls.append, signals=[signal])
     gc.collect()

@@ -51,7 +51,7 @@ def test_one_attempt(fastsig, signal, slept):
     assert slept == []
 
 
-def test_for_ever(fastsig, signal, slept):
+def test_without_limit(fastsig, signal, slept):
     flaky = Flaky(5000)
     signal.connect(flaky, retry=fastsig.Retry(attempts=None, delay=1e-3, backoff=10))
     logging.disable()

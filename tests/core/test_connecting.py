@@ -230,7 +230,7 @@ class TestKeys:
             assert signal.disconnect(dispatch_uid=uids[n]) is (n in [*left, 4])
         assert signal.receivers == []
 
-    def test_ints_with_equal_hashes(self, signal):
+    def test_dispatch_uid_ints_with_equal_hashes(self, signal):
         assert hash(-1) == hash(-2)
         signal.connect(handler, dispatch_uid=-1)
         signal.connect(other, dispatch_uid=-2)
@@ -280,14 +280,14 @@ class TestProxies:
 
         return Proxy
 
-    def test_is_referred_to_strongly(self, signal, proxy, collect):
+    def test_proxy_survives_garbage_collection(self, signal, proxy, collect):
         signal.connect(proxy(handler))
         collect()
         assert responses(signal) == ["handler"]
         ((_, reference),) = signal.receivers
         assert type(reference) is proxy
 
-    def test_has_the_key_of_its_target(self, signal, proxy):
+    def test_proxy_has_the_key_of_its_target(self, signal, proxy):
         signal.connect(proxy(handler))
         signal.connect(proxy(handler))
         signal.connect(handler)
@@ -297,7 +297,7 @@ class TestProxies:
         assert signal.disconnect(proxy(handler))
         assert signal.receivers == []
 
-    def test_of_celery(self, signal, collect):
+    def test_proxy_of_celery(self, signal, collect):
         local = pytest.importorskip("celery.local")
         signal.connect(local.Proxy(lambda: handler))
         collect()
@@ -371,7 +371,7 @@ class TestRefused:
             signal.connect(name, "s")
 
     @pytest.mark.parametrize("weak", [True, None])
-    def test_method_made_anew_at_each_access(self, signal, weak):
+    def test_weakref_to_a_method_made_anew_at_each_access(self, signal, weak):
         """A weak reference to it would be dead before anybody could send."""
 
         class Wrapper:
@@ -394,7 +394,7 @@ class TestRefused:
         signal.connect(wrapper, sender="s", weak=False)
         assert signal.disconnect(wrapper, sender="s")
 
-    def test_method_wrapped_by_wrapt(self, signal):
+    def test_weakref_to_a_method_wrapped_by_wrapt(self, signal):
         wrapt = pytest.importorskip("wrapt")
 
         @wrapt.decorator
@@ -414,7 +414,7 @@ class TestRefused:
         assert signal.disconnect(method, sender="s")
 
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="all is weakly referenceable there")
-    def test_not_weakly_referenceable(self, signal):
+    def test_weakref_is_not_possible(self, signal):
         class Slots:
             __slots__ = ()
 
@@ -481,7 +481,7 @@ class TestRetry:
         assert naps == [*range(2, 31, 2), 30, 30, 30, 30]
         assert "Retrying in 2.00 seconds..." in caplog.messages[0]
 
-    def test_is_held_strongly_and_disconnected_as_itself(self, signal, naps, collect):
+    def test_survives_garbage_collection_and_is_disconnected_as_itself(self, signal, naps, collect):
         def connect():
             @signal.connect(retry=True)
             def receiver(**kwargs):

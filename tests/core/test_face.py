@@ -202,7 +202,7 @@ class TestFace:
             assert event.send(f"name {n}") == []
         assert len(event.receivers) == 100
 
-    def test_dead_senders_are_purged(self, event, collect):
+    def test_garbage_collected_senders_are_purged(self, event, collect):
         senders = [Sender() for _ in range(10)]
         for sender in senders:
             event.connect(echo, sender=sender)
@@ -284,7 +284,7 @@ class TestFace:
     def test_owner(self, event):
         assert event.engine.get_owner() is event
 
-    def test_dies(self, Event, collect):
+    def test_signal_is_garbage_collected(self, Event, collect):
         event = Event("saved")
         event.connect(echo)
         event.send("s")
@@ -355,7 +355,7 @@ class TestEngine:
         with pytest.raises(SystemExit):
             getattr(bare, name)("s")
 
-    def test_weak_reference(self, bare, collect):
+    def test_weakref(self, bare, collect):
         listener = Listener()
         reference = bare.make_reference(listener.method)
         assert isinstance(reference, weakref.WeakMethod)

@@ -282,7 +282,9 @@ class TestKeys:
     @pytest.mark.parametrize("operation", ["connect", "disconnect", "send"])
     @pytest.mark.parametrize("own_table", [True, False])
     @pytest.mark.parametrize("times", [1, 4])
-    def test_comparing_uses_the_signal(self, signal, action, operation, own_table, times):
+    def test_comparing_a_dispatch_uid_uses_the_signal(
+        self, signal, action, operation, own_table, times
+    ):
         if not own_table:
             signal.receivers = []
         signal.connect(first)
@@ -315,7 +317,7 @@ class TestKeys:
         assert len(signal.send(None)) == 1
 
     @pytest.mark.parametrize("own_table", [True, False])
-    def test_equal_to_everything(self, signal, own_table):
+    def test_dispatch_uid_equal_to_everything(self, signal, own_table):
         """What is disconnected is what has the key, not what says that it is equal."""
 
         class Liar:
@@ -341,7 +343,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("own_table", [True, False])
     @pytest.mark.parametrize("change", [list.copy, lambda table: table.reverse()])
-    def test_comparing_connects_the_same(self, signal, own_table, change):
+    def test_comparing_a_dispatch_uid_connects_the_same(self, signal, own_table, change):
         class Named:
             def __init__(self, name):
                 self.name = name
@@ -371,7 +373,7 @@ class TestKeys:
         assert signal.send(None) == [(first, 1), (first, 1), (last, "last")]
 
     @pytest.mark.parametrize("name", ["__hash__", "__eq__", "__bool__"])
-    def test_that_raises(self, signal, name):
+    def test_dispatch_uid_that_raises(self, signal, name):
         kind = raising(name)
         kind.__hash__ = kind.__dict__["__hash__"] if name == "__hash__" else lambda self: 1
         signal.connect(first)
@@ -440,7 +442,7 @@ class TestLogging:
 
 @pytest.mark.threads
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
-def test_a_dying_receiver_in_another_thread(signal):
+def test_receiver_is_garbage_collected_in_another_thread(signal):
     """The last reference goes in a thread, in the middle of a send."""
 
     class Listener:
@@ -757,7 +759,7 @@ def test_every_attribute_is_patched(signal, name, autospec):
 
 @pytest.mark.parametrize("spoiled", [lambda: Listener.method, lambda: None, None, 3, weakref.ref])
 @pytest.mark.parametrize("planned", [False, True])
-def test_a_reference_that_is_spoiled(signal, planned, spoiled):
+def test_weakref_to_a_method_that_is_spoiled(signal, planned, spoiled):
     """What fastsig made of a method can be changed, but never so that the process ends."""
 
     listener = Listener()
@@ -830,7 +832,7 @@ def test_frozen(signal):
         gc.unfreeze()
 
 
-def test_weak_references_are_patched(signal, collect):
+def test_weakref_classes_are_patched(signal, collect):
     """They were taken when the package was imported, so what is put in their place has no say."""
     with mock.patch("weakref.ref", side_effect=Lost), mock.patch("weakref.WeakMethod", Lost):
         signal.connect(first)

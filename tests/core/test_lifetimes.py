@@ -46,7 +46,7 @@ SHAPES = ["function", "closure", "partial", "method", "object"]
 
 @pytest.mark.parametrize("shape", SHAPES)
 class TestReceivers:
-    def test_weak_by_default(self, signal, collect, shape):
+    def test_weakref_by_default(self, signal, collect, shape):
         receiver, owner = make(shape)
         signal.connect(receiver)
         assert len(signal.send(None)) == 1
@@ -57,7 +57,7 @@ class TestReceivers:
         assert signal.send(None) == []
         assert signal.receivers == []
 
-    def test_dying_during_a_send(self, signal, collect, shape):
+    def test_garbage_collected_during_a_send(self, signal, collect, shape):
         kept = [make(shape)]
 
         @signal.connect
@@ -73,7 +73,7 @@ class TestReceivers:
         assert signal.has_listeners()
         assert len(signal.receivers) == 1
 
-    def test_strong_if_asked(self, signal, collect, shape):
+    def test_no_weakref_if_weak_is_false(self, signal, collect, shape):
         receiver, owner = make(shape)
         signal.connect(receiver, weak=False)
         alive = weakref.ref(owner)
@@ -87,7 +87,9 @@ class TestReceivers:
 
     @pytest.mark.parametrize("own_table", [True, False])
     @pytest.mark.parametrize("senders", [[None], ["s"], [None, "s"]], ids=str)
-    def test_dies_once_it_is_disconnected(self, signal, collect, shape, own_table, senders):
+    def test_garbage_collected_once_it_is_disconnected(
+        self, signal, collect, shape, own_table, senders
+    ):
         if not own_table:
             signal.receivers = []
         receiver, owner = make(shape)
@@ -101,22 +103,24 @@ class TestReceivers:
         collect()
         assert dead() is None
 
-    def test_the_dead_are_purged_by_whatever_comes_next(self, signal, collect, shape):
+    def test_garbage_collected_receivers_are_purged_by_the_next_operation(
+        self, signal, collect, shape
+    ):
         for operation in (
             lambda: signal.send(None),
             signal.has_listeners,
             lambda: signal.disconnect(print),
-            lambda: signal.connect(test_callback_of_a_weak_reference),
+            lambda: signal.connect(test_weakref_callback_that_uses_the_signal),
         ):
             receiver, owner = make(shape)
             signal.connect(receiver)
             del receiver, owner
             collect()
             operation()
-            signal.disconnect(test_callback_of_a_weak_reference)
+            signal.disconnect(test_weakref_callback_that_uses_the_signal)
             assert signal.receivers == []
 
-    def test_in_a_cycle_with_the_signal(self, Signal, collect, shape):
+    def test_garbage_cycle_with_the_signal(self, Signal, collect, shape):
         signal = Signal()
         receiver, owner = make(shape)
         for weak in (True, False):
@@ -130,7 +134,7 @@ class TestReceivers:
         assert [reference() for reference in dead] == [None, None]
 
 
-def test_dies_while_another_one_is_called(signal):
+def test_weakref_dies_while_another_receiver_is_called(signal):
     """A send keeps those alive that it has called, and not what else was connected."""
     if not hasattr(sys, "getrefcount"):
         pytest.skip("this interpreter does not count references")
@@ -150,7 +154,7 @@ def test_dies_while_another_one_is_called(signal):
     assert dead() is None
 
 
-def test_a_method_dies_with_its_function(signal, collect):
+def test_weakref_to_a_method_dies_with_its_function(signal, collect):
     class Changing:
         pass
 
@@ -168,7 +172,7 @@ def test_a_method_dies_with_its_function(signal, collect):
     assert signal.receivers == []
 
 
-def test_a_signal_dies_without_the_collector(Signal):
+def test_signal_dies_without_garbage_collection(Signal):
     if not hasattr(sys, "getrefcount"):
         pytest.skip("this interpreter does not count references")
     signal = Signal()
@@ -196,7 +200,7 @@ class Unweak:
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
 @pytest.mark.parametrize("assigned", [False, True])
-def test_a_sender_that_is_kept_is_let_go_at_once(signal, assigned):
+def test_sender_without_weakref_is_released_at_once(signal, assigned):
     if assigned:
         signal.receivers = []
     listener, sender = Listener(), Unweak()
@@ -212,7 +216,7 @@ def test_a_sender_that_is_kept_is_let_go_at_once(signal, assigned):
 
 
 @pytest.mark.skipif(not hasattr(sys, "getallocatedblocks"), reason="does not count blocks")
-def test_many_senders_die_together(signal):
+def test_many_senders_are_garbage_collected_together(signal):
     """Their `id` are used no more, and nothing is left of them."""
     listener = Listener()
     signal.connect(listener)
@@ -232,7 +236,7 @@ def test_many_senders_die_together(signal):
     assert sys.getallocatedblocks() - before < 500
 
 
-def test_a_signal_that_dies_while_it_sends(Signal):
+def test_signal_is_garbage_collected_while_it_sends(Signal):
     signals = [Signal()]
 
     def receiver(**kwargs):
@@ -244,16 +248,16 @@ def test_a_signal_that_dies_while_it_sends(Signal):
     assert signals[0].send(None) == [(receiver, 1)]
 
 
-def test_callback_of_a_weak_reference(signal):
+def test_weakref_callback_that_uses_the_signal(signal):
     """A callback that uses the signal while its receiver dies."""
     seen = []
     for _ in range(50):
         listener = Listener()
 
         def callback(reference, seen=seen):
-            signal.connect(test_callback_of_a_weak_reference, sender="s")
+            signal.connect(test_weakref_callback_that_uses_the_signal, sender="s")
             seen.append(signal.send(None))
-            signal.disconnect(test_callback_of_a_weak_reference, sender="s")
+            signal.disconnect(test_weakref_callback_that_uses_the_signal, sender="s")
 
         reference = weakref.ref(listener, callback)
         signal.connect(listener.method)
@@ -265,7 +269,7 @@ def test_callback_of_a_weak_reference(signal):
 
 
 @pytest.mark.skipif(not hasattr(gc, "get_threshold"), reason="no threshold makes it collect")
-def test_finalizer_that_uses_the_signal(signal, collect):
+def test_garbage_collection_runs_a_finalizer_that_uses_the_signal(signal, collect):
     """Celery and Django hang here: their lock is held when the collector runs ``__del__``."""
 
     def handler(**kwargs):
@@ -325,7 +329,9 @@ class Uid:
 @pytest.mark.parametrize("tells", ["finalizer", "callback"])
 @pytest.mark.parametrize("when", ["connecting", "disconnecting", "purging", "sending", "assigning"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_dies_in_the_middle(signal, shape, when, tells, cyclic, own_table):
+def test_garbage_collected_in_the_middle_of_an_operation(
+    signal, shape, when, tells, cyclic, own_table
+):
     """What tells of the death of a receiver uses the signal, in the middle of something else."""
     doomed, seen = [make(shape)], []
 
@@ -393,7 +399,7 @@ def test_dies_in_the_middle(signal, shape, when, tells, cyclic, own_table):
 
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
-def test_what_dies_with_the_old_table_finds_the_new_one(signal):
+def test_dispatch_uid_freed_with_the_old_table_finds_the_new_one(signal):
     listener, seen = Listener(), []
     signal.connect(listener, dispatch_uid=Uid(freed=lambda: seen.append(signal.send("s"))))
     signal.receivers.reverse()
@@ -402,7 +408,7 @@ def test_what_dies_with_the_old_table_finds_the_new_one(signal):
     assert seen == [[]]
 
 
-def test_receivers_that_are_freed_by_changing_the_table(signal):
+def test_garbage_of_a_changed_table(signal):
     """The last reference to a receiver is the table's, and its ``__del__`` uses the signal."""
     seen = []
 
@@ -411,9 +417,9 @@ def test_receivers_that_are_freed_by_changing_the_table(signal):
             pass
 
         def __del__(self):
-            signal.connect(test_a_method_dies_with_its_function)
+            signal.connect(test_weakref_to_a_method_dies_with_its_function)
             seen.append(len(signal.send("other")))
-            signal.disconnect(test_a_method_dies_with_its_function)
+            signal.disconnect(test_weakref_to_a_method_dies_with_its_function)
 
     for change in (
         lambda: signal.disconnect(dispatch_uid="uid"),
@@ -432,7 +438,7 @@ def test_receivers_that_are_freed_by_changing_the_table(signal):
 
 @pytest.mark.parametrize("assigned", [False, True])
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts")
-def test_a_signal_is_in_no_cycle(Signal, assigned):
+def test_signal_is_in_no_garbage_cycle(Signal, assigned):
     """It dies, and its receivers with it, as soon as nothing refers to it."""
     signal, listener = Signal(), Listener()
     if assigned:
@@ -455,7 +461,7 @@ def test_a_signal_is_in_no_cycle(Signal, assigned):
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt])
-def test_receivers_that_failed_die_at_once(signal, monkeypatch, end):
+def test_failed_receivers_die_without_garbage_collection(signal, monkeypatch, end):
     """What they raised has tracebacks, and those have frames: no cycle of them may stay."""
 
     def make():
@@ -511,7 +517,7 @@ class TestNoGrowth:
         assert self.grown(lambda: signal.send("s", value=1)) < 1
 
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
-    def test_failures_are_in_no_cycle(self, signal, caplog):
+    def test_failures_make_no_garbage_cycle(self, signal, caplog):
         class Failure(Exception):
             pass
 
@@ -571,7 +577,7 @@ class TestNoGrowth:
         finally:
             logging.getLogger("fastsig").disabled = False
 
-    def test_allocated_blocks(self, signal):
+    def test_allocated_blocks_after_garbage_collection(self, signal):
         if not hasattr(sys, "getallocatedblocks"):
             pytest.skip("this interpreter does not count blocks")
         listener = Listener()
@@ -589,7 +595,7 @@ class TestNoGrowth:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("before", ["", "import logging"])
-def test_the_first_fork(run, before):
+def test_first_fork_while_a_thread_imports(run, before):
     """Parent and child can log, and neither says anything that nobody asked for."""
     run(f"""
         import os, sys
@@ -616,7 +622,7 @@ def test_the_first_fork(run, before):
 @pytest.mark.threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_imports_nothing(Signal, monkeypatch):
+def test_forked_child_imports_nothing(Signal, monkeypatch):
     """What a send may import was imported before the fork: another thread might be at it."""
     monkeypatch.delitem(sys.modules, "inspect")
     child = os.fork()
@@ -786,7 +792,7 @@ EXITS = {
 
 @pytest.mark.parametrize("development", ["0", "1"])
 @pytest.mark.parametrize("program", EXITS.values(), ids=EXITS)
-def test_interpreter_exit(environment, program, development):
+def test_interpreter_exit_while_threads_use_the_signal(environment, program, development):
     """The signal is used while the interpreter exits, also if that is in the middle of a use."""
     prelude = """
 import atexit, functools, os, sys, threading, time, weakref

@@ -143,7 +143,7 @@ class TestProxies:
         assert called(signal, Proxy(Plain())) == 0
         assert signal.disconnect(handler, sender=target)
 
-    def test_target_may_change(self, signal):
+    def test_proxy_target_may_change(self, signal):
         first, second = Plain(), Plain()
         proxy = Proxy(first)
         signal.connect(handler, sender=first)
@@ -169,13 +169,13 @@ class TestProxies:
         with pytest.raises(RuntimeError, match="not bound"):
             signal.send(Unbound())
 
-    def test_celery_and_werkzeug(self, signal):
+    def test_proxy_of_celery_and_werkzeug(self, signal):
         local = pytest.importorskip("celery.local")
         target = Plain()
         signal.connect(handler, sender=target)
         assert called(signal, local.Proxy(lambda: target)) == 1
 
-    def test_promise_connects_when_it_is_evaluated(self, signal):
+    def test_promise_proxy_connects_when_it_is_evaluated(self, signal):
         local = pytest.importorskip("celery.local")
         target = Plain()
         promise = local.PromiseProxy(lambda: target)
@@ -189,7 +189,7 @@ class TestProxies:
         assert signal.disconnect(handler, sender=promise)
 
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="all is weakly referenceable there")
-    def test_bad_input_for_a_promise_is_refused_at_once(self, signal):
+    def test_bad_input_for_a_promise_proxy_is_refused_at_once(self, signal):
         local = pytest.importorskip("celery.local")
         promise = local.PromiseProxy(Plain)
         with pytest.raises(TypeError, match="cannot be weakly referenced"):
@@ -201,7 +201,7 @@ class TestIdReuse:
 
     @pytest.mark.id_reuse
     @pytest.mark.parametrize("form", ["object", "method"])
-    def test_fresh_senders_after_a_dead_one(self, signal, collect, form):
+    def test_new_senders_after_a_garbage_collected_one(self, signal, collect, form):
         class Sender:
             def method(self):
                 pass
@@ -232,7 +232,7 @@ class TestIdReuse:
     @pytest.mark.id_reuse
     @pytest.mark.parametrize("others", [0, 1])
     @pytest.mark.parametrize("connects", ["again", "first", "disconnected"])
-    def test_fresh_senders_after_a_dead_one_that_connected_at_last(
+    def test_new_senders_after_a_garbage_collected_one_that_connected_last(
         self, signal, collect, others, connects
     ):
         """From CPython 3.14 on, nobody is told that it has died then."""
@@ -273,7 +273,7 @@ class TestIdReuse:
     @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="PyPy tells of all deaths")
     @pytest.mark.parametrize("then", ["send", "connect", "disconnect", "has_listeners"])
     @pytest.mark.parametrize("asked", [False, True])
-    def test_a_death_that_nobody_tells_of(self, Signal, collect, then, asked):
+    def test_weakref_of_a_garbage_cycle_does_not_call_back(self, Signal, collect, then, asked):
         """Weak references are cleared with the cycle that they are part of, and not called."""
 
         class Owner:
@@ -315,7 +315,7 @@ class TestIdReuse:
             assert len(signal.receivers) == 1
             del sender
 
-    def test_a_sender_without_weak_references_lives_on(self, signal, collect):
+    def test_sender_without_weakref_survives_garbage_collection(self, signal, collect):
         sender = Unweak()
         signal.connect(handler, sender=sender)
         address = id(sender)
@@ -325,7 +325,7 @@ class TestIdReuse:
         assert address not in map(id, others)
         assert sum(called(signal, other) for other in others) == 0
 
-    def test_until_it_is_disconnected(self, signal):
+    def test_sender_without_weakref_survives_until_it_is_disconnected(self, signal):
         class Part:
             pass
 
@@ -376,7 +376,7 @@ def test_many_senders(signal):
             seen.clear()
 
 
-def test_a_weak_reference_as_a_sender(signal, collect):
+def test_weakref_as_a_sender(signal, collect):
     """It is a sender like any other: what it refers to may die."""
 
     class Target:

@@ -255,7 +255,7 @@ class TestDuringASend:
         assert signal.send(None) == []
         assert signal.receivers == []
 
-    def test_dead_before_its_turn_is_skipped(self, signal, collect):
+    def test_garbage_collected_before_its_turn_is_skipped(self, signal, collect):
         class Listener:
             def method(self, **kwargs):
                 return 1

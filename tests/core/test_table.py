@@ -46,7 +46,7 @@ def test_shape(signal):
     assert (other_keys, other) == ((id(second), "s"), second)
 
 
-def test_is_one_list_for_ever(signal):
+def test_is_always_the_same_list(signal):
     table = signal.receivers
     assert isinstance(table, list)
     assert table == []
@@ -375,7 +375,7 @@ def test_entries_that_hold_more(signal):
     assert responses(signal, "s") == [2]
 
 
-def test_weak_references_of_others(signal):
+def test_weakrefs_made_by_other_code(signal):
     class Listener:
         def method(self, **kwargs):
             return 3
@@ -391,7 +391,7 @@ def test_weak_references_of_others(signal):
     assert len(signal.receivers) == 1
 
 
-def test_a_reference_that_gives_another_receiver_each_time(signal):
+def test_weakref_that_gives_another_receiver_each_time(signal):
     class Listener:
         def method(self, **kwargs):
             return 3
@@ -413,7 +413,7 @@ def test_a_reference_that_gives_another_receiver_each_time(signal):
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies")
 @pytest.mark.id_reuse
-def test_deaths_that_nobody_tells_of(Signal):
+def test_weakrefs_in_a_copied_table_call_back_the_old_signal(Signal):
     """In a copied table, the weak references tell the signal that they were made for."""
 
     def make():
@@ -441,7 +441,7 @@ def test_deaths_that_nobody_tells_of(Signal):
     assert reused or FREE_THREADED or sys.platform == "emscripten"
 
 
-def test_a_dying_sender_that_disconnects(signal):
+def test_garbage_collected_sender_that_disconnects(signal):
     class Sender:
         __slots__ = ()
 
@@ -485,7 +485,7 @@ def test_a_duplicate_from_outside_stays_its_senders(signal):
     assert signal.receivers[1][0][1] == address
 
 
-def test_a_uid_whose_receiver_died_untold(Signal):
+def test_dispatch_uid_whose_weakref_did_not_call_back(Signal):
     signal, other = Signal(), Signal()
 
     def connected():

@@ -74,7 +74,7 @@ class TestConnections:
         line = on_one.__code__.co_firstlineno
         assert {each.where for each in signal.connections()} == {f"{relative(HERE)}:{line}"}
 
-    def test_keeps_nothing_alive(self, signal, collect):
+    def test_receivers_are_garbage_collected(self, signal, collect):
         listener = Listener()
         signal.connect(listener.method)
         reference = weakref.ref(listener)
@@ -142,7 +142,7 @@ class TestExplain:
         )
         assert first(signal.explain(on_one)) == "called"
 
-    def test_dropped(self, signal, collect):
+    def test_garbage_collected(self, signal, collect):
         def inner(sender):
             return 5
 
@@ -168,7 +168,7 @@ class TestExplain:
         collect()
         assert "was dropped" in signal.explain("Callable")
 
-    def test_what_was_disconnected_was_not_dropped(self, signal, collect):
+    def test_disconnected_before_it_is_garbage_collected(self, signal, collect):
         def inner(sender):
             return 5
 
@@ -178,7 +178,7 @@ class TestExplain:
         collect()
         assert signal.explain("inner") == "not called: inner is not connected"
 
-    def test_remembers_the_last_few(self, signal, collect):
+    def test_remembers_the_last_garbage_collected_ones(self, signal, collect):
         for _ in range(20):
             signal.connect(lambda sender: 0)
             collect()

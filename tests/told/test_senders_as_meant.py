@@ -106,7 +106,7 @@ class TestNames:
         signal.connect(on_one, sender="proj.add")
         assert responses(signal, Task(None)) == []
 
-    def test_a_task_that_dies(self, signal, collect):
+    def test_task_is_garbage_collected(self, signal, collect):
         add = Task("proj.add")
         signal.connect(on_one, sender=add)
         signal.connect(on_two, sender="other")
@@ -208,7 +208,7 @@ class TestSubclasses:
         assert responses(signal, add) == [1]
         assert responses(signal, "proj.mul") == [1]
 
-    def test_a_class_that_dies(self, signal, collect):
+    def test_class_is_garbage_collected(self, signal, collect):
         kind = type("Short", (), {})
         signal.connect(on_one, sender=kind, subclasses=True)
         assert responses(signal, kind()) == [1]
@@ -251,7 +251,7 @@ class TestMemory:
         finally:
             tracemalloc.stop()
 
-    def test_no_sender_is_kept_alive(self, signal, collect):
+    def test_senders_are_garbage_collected(self, signal, collect):
         died = []
 
         class Short(Base):
@@ -265,7 +265,7 @@ class TestMemory:
         assert [len(each) for each in died] == [1, 1, 1]
 
     @pytest.mark.id_reuse
-    def test_no_sender_is_taken_for_a_dead_one(self, signal):
+    def test_no_sender_is_taken_for_a_garbage_collected_one(self, signal):
         gc.disable()
         try:
             signal.connect(on_one, sender=Base, subclasses=True)
