@@ -42,10 +42,7 @@ if "READTHEDOCS" in os.environ or "FASTSIG_DOCS_ONLINE" in os.environ:
         "celery": ("https://docs.celeryq.dev/en/stable", None),
     }
 else:
-    nitpick_ignore_regex += [
-        ("py:(class|obj)", r"(celery|collections\.abc|contextlib)\..+"),
-        ("py:class", "AbstractContextManager|Callable|Hashable|Iterable"),
-    ]
+    nitpick_ignore_regex += [("py:(class|obj)", r"(celery|collections\.abc|contextlib)\..+")]
 # Not documented anywhere, or not in an inventory.
 nitpick_ignore = [("py:obj", "billiard.einfo.ExceptionInfo")]
 
