@@ -200,7 +200,7 @@ def suggest_task(name: str, names: set[str]) -> str:
     ending = sorted(each for each in names if each.endswith(f".{name}"))
     close = ending or get_close_matches(name, names, 1)
     instead = f"; did you mean {close[0]!r}?" if close else ""
-    return f"no app here has such a task{instead}"
+    return f"no app here has a task of that name{instead}"
 
 
 def is_meant(receiver: Any, connected: Any) -> bool:

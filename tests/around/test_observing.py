@@ -163,7 +163,7 @@ def test_what_is_recorded_is_not_called(fastsig, signal):
         ((None,), "callback must be callable, got 'NoneType'"),
         ((print, [7]), r"observe\(\) takes signals, got 'int'"),
         ((print, ["saved"]), r"observe\(\) takes signals, got 'str'"),
-        ((print, 7), "signals must be several, or None"),
+        ((print, 7), "signals must be an iterable of signals, or None"),
     ],
 )
 def test_bad_input(fastsig, args, message):

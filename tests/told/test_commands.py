@@ -187,8 +187,8 @@ def test_a_short_name_of_a_task(command, tmp_path):
     done = command("check", "-A", "own", cwd=tmp_path)
     first, second, last = done.stdout.splitlines()
     assert first == (
-        "own.py:6: on_add(sender): task_success for sender='add': no app here has such a task;"
-        " did you mean 'own.add'?"
+        "own.py:6: on_add(sender): task_success for sender='add':"
+        " no app here has a task of that name; did you mean 'own.add'?"
     )
     name = "Handler.on_success" if sys.version_info >= (3, 11) else "on_success"
     assert second.startswith(f"own.py:10: {name} was dropped by task_success: ")

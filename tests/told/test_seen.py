@@ -387,7 +387,7 @@ def test_a_name_that_no_task_has(run):
         @app.task(name="proj.add")
         def add(): pass
         def on_add(sender): pass
-        unknown = "sender='add': no app here has such a task; did you mean 'proj.add'?"
+        unknown = "sender='add': no app here has a task of that name; did you mean 'proj.add'?"
         for signal in (task_success, task_sent):
             signal.connect(on_add, senders=["add", "proj.add"])
             assert unknown not in signal.explain(on_add).splitlines()
