@@ -338,7 +338,7 @@ class muted:
         self.ids: set[int] = {id(engine) for engine in self.engines}
         if receiver is not None and not callable(receiver):
             raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
-        self.sender = read_sender(sender)
+        self.sender: object = read_sender(sender)
         self.receiver: Any = None if receiver is None else find_original(receiver)
         self.blocks: list[Block] = []
 
@@ -478,7 +478,7 @@ class recorded:
         if not signals:
             raise TypeError("recorded() takes signals, got none")
         self.engines: list[Any] = engines_of("recorded()", signals)
-        self.sender = read_sender(sender)
+        self.sender: object = read_sender(sender)
         self.recordings: list[Recording] = []
 
     def __enter__(self) -> Recorded:
