@@ -352,6 +352,61 @@ def test_a_signal_that_is_not_adopted(run):
     )
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["fastsig first", "fastsig last"])
+def test_celerys_own(run, late):
+    pytest.importorskip("celery.signals")
+    run(
+        f"""
+        import asyncio
+        {"import fastsig.signals" if not late else ""}
+        from celery import Celery
+        from celery.signals import task_postrun, task_sent, task_success
+        app = Celery(broker="memory://", set_as_current=False)
+        seen = []
+
+        @app.task(name="proj.add")
+        def add(x, y):
+            return x + y
+
+        def receiver(signal, sender, **kwargs):
+            seen.append(signal.name)
+
+        signals = task_sent, task_success, task_postrun
+        for signal in signals:
+            signal.connect(receiver)
+        everything = [signal.name for signal in signals]
+
+        def work(*wanted):
+            add.delay(1, 2), add.apply((1, 2))
+            assert sorted(seen) == sorted(wanted), seen
+            del seen[:]
+
+        work(*everything)  # it is all made
+        import fastsig.signals
+        with task_success.muted():
+            work("task_sent", "task_postrun")
+        with fastsig.muted(task_sent, task_success, sender="proj.add", receiver=receiver):
+            work("task_postrun")
+        with fastsig.muted(*signals, sender=add):
+            work()
+        with fastsig.muted(*signals, sender="proj.mul"):
+            work(*everything)
+        fastsig.muted(*signals)(work)()
+
+        @task_postrun.muted()
+        async def quiet():
+            await asyncio.sleep(0)
+            await asyncio.to_thread(work, "task_sent", "task_success")
+
+        asyncio.run(quiet())
+        receivers, task_postrun.receivers = task_postrun.receivers, []  # as factory_boy does
+        work("task_sent", "task_success")
+        task_postrun.receivers = receivers
+        work(*everything)
+        """
+    )
+
+
 def test_a_shared_task_is_its_name_in_any_app(run):
     pytest.importorskip("celery.signals")
     run(

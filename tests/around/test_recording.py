@@ -151,20 +151,23 @@ def test_one_object_is_used_again(fastsig, signal):
     assert not signal.receivers
 
 
-def test_celerys_own(run):
-    """A task that is published in a process without any receiver."""
+@pytest.mark.parametrize("late", [False, True], ids=["fastsig first", "fastsig last"])
+def test_celerys_own(run, late):
+    """A task that is published, and run, in a process without any receiver."""
     pytest.importorskip("celery.signals")
+    first, last = "import fastsig.signals", "add.delay(1, 2), add.apply((1, 2))  # it is all made"
     run(
-        """
-        import fastsig.signals
+        f"""
+        {first if not late else ""}
         from celery import Celery
-        from fastsig.signals import task_sent, before_task_publish, task_prerun, task_success
-
         app = Celery(broker="memory://", set_as_current=False)
 
         @app.task(name="proj.add")
         def add(x, y):
             return x + y
+
+        {last if late else ""}
+        from fastsig.signals import task_sent, before_task_publish, task_prerun, task_success
 
         with task_sent.recorded(sender="proj.add") as sent:
             add.delay(1, 2)
