@@ -1,6 +1,6 @@
-"""Every test that asks for a core runs on both: the compiled one, and the one in plain Python.
+"""A test that uses the fixture `core` runs on both builds: compiled, and in plain Python.
 
-A missing compiled core fails the run; ``--core pure`` is how to do without it on purpose.
+A missing compiled build fails the run; pass ``--core pure`` to skip it deliberately.
 """
 
 import gc
@@ -17,7 +17,7 @@ from cores import CORES, load
 
 
 def pytest_addoption(parser):
-    parser.addoption("--core", choices=CORES, help="run on this core only")
+    parser.addoption("--core", choices=CORES, help="run on this core (build) only")
 
 
 def pytest_configure():

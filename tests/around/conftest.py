@@ -1,4 +1,4 @@
-"""Each test that takes `make_signal` runs on signals of fastsig and on adopted ones of Celery."""
+"""A test that uses `make_signal` runs on fastsig's own signals and on adopted ones of Celery."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""For a while: connected(), and connect(once=True)."""
+"""Temporary connections: connected(), and connect(once=True)."""
 
 import gc
 import threading

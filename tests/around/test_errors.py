@@ -1,4 +1,4 @@
-"""What becomes of what receivers raise: on_error, for a receiver and for a signal."""
+"""Exceptions of receivers: on_error, for a receiver and for a signal."""
 
 import builtins
 import contextlib

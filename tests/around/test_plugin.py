@@ -1,4 +1,4 @@
-"""The plugin for pytest, in processes of its own."""
+"""The pytest plugin, in separate processes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/watching.md, with the real packages; and what others do to receivers."""
+"""The recipes of docs/watching.md with the real packages, and factory_boy's muting."""
 
 import re
 from pathlib import Path

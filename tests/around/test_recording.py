@@ -1,4 +1,4 @@
-"""Recording what is sent."""
+"""Recording sends."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Retry: a receiver that raises is called again, so often."""
+"""Retry: when, and how often, a receiver that raises is called again."""
 
 import asyncio
 import logging

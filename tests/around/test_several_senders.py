@@ -1,4 +1,4 @@
-"""What is around a signal, with several senders and with a class and its subclasses."""
+"""Options of `connect`, and `muted`, with several senders or a class and its subclasses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The engine itself, and a face over it that is made of nothing but its public names."""
+"""The engine, and an example of a face that uses only its public names."""
 
 import functools
 import gc

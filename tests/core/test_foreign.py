@@ -1,4 +1,4 @@
-"""Foreign code that misbehaves: the result is right or an exception is, and no table half changed.
+"""User code that misbehaves: a send returns or raises, and no change is left half done.
 
 Receivers, senders, keys, logging: what they can raise, lie about, and do to the process.
 """

@@ -1,4 +1,4 @@
-"""What `help`, `inspect`, editors and `pickle` see of the interface: the same on both cores."""
+"""The interface that `help`, `inspect`, editors and `pickle` see is the same on both builds."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""Lifetimes: what a signal keeps alive, and what it leaves behind."""
+"""Lifetimes: weakrefs, garbage collection, memory, forks, threads, interpreter exit."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ class Sender:
 
 
 def make(shape):
-    """Return a receiver, and what keeps it alive."""
+    """Return a receiver, and the object that keeps it alive."""
     if shape == "function":
         receiver = lambda **kwargs: None  # noqa: E731
         return receiver, receiver
@@ -135,7 +135,7 @@ class TestReceivers:
 
 
 def test_weakref_dies_while_another_receiver_is_called(signal):
-    """A send keeps those alive that it has called, and not what else was connected."""
+    """A send keeps only those receivers alive that it has called."""
     if not hasattr(sys, "getrefcount"):
         pytest.skip("this interpreter does not count references")
     listener = Listener()
@@ -190,7 +190,7 @@ def test_signal_dies_without_garbage_collection(Signal):
 
 
 class Unweak:
-    """A sender that cannot be weakly referenced, but what it holds can."""
+    """A sender that cannot be weakly referenced, but refers to an object that can."""
 
     __slots__ = ("held",)
 
@@ -217,7 +217,7 @@ def test_sender_without_weakref_is_released_at_once(signal, assigned):
 
 @pytest.mark.skipif(not hasattr(sys, "getallocatedblocks"), reason="does not count blocks")
 def test_many_senders_are_garbage_collected_together(signal):
-    """Their `id` are used no more, and nothing is left of them."""
+    """Their ids no longer match, and their connections are removed."""
     listener = Listener()
     signal.connect(listener)
 
@@ -332,7 +332,7 @@ class Uid:
 def test_garbage_collected_in_the_middle_of_an_operation(
     signal, shape, when, tells, cyclic, own_table
 ):
-    """What tells of the death of a receiver uses the signal, in the middle of something else."""
+    """A weakref callback uses the signal in the middle of another operation."""
     doomed, seen = [make(shape)], []
 
     def stable(**kwargs):
@@ -439,7 +439,7 @@ def test_garbage_of_a_changed_table(signal):
 @pytest.mark.parametrize("assigned", [False, True])
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="there are no reference counts")
 def test_signal_is_in_no_garbage_cycle(Signal, assigned):
-    """It dies, and its receivers with it, as soon as nothing refers to it."""
+    """It dies with its receivers as soon as nothing refers to it, without the collector."""
     signal, listener = Signal(), Listener()
     if assigned:
         signal.receivers = []
@@ -462,7 +462,7 @@ def test_signal_is_in_no_garbage_cycle(Signal, assigned):
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="needs reference counts")
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt])
 def test_failed_receivers_die_without_garbage_collection(signal, monkeypatch, end):
-    """What they raised has tracebacks, and those have frames: no cycle of them may stay."""
+    """Their exceptions have tracebacks, which have frames; these must not form a cycle."""
 
     def make():
         def bad(**kwargs):
@@ -490,7 +490,7 @@ def test_failed_receivers_die_without_garbage_collection(signal, monkeypatch, en
 
 
 class TestNoGrowth:
-    """Neither sends nor connections leave anything behind."""
+    """Sends and connections do not leak."""
 
     def grown(self, work, warm_up=300, times=3000):
         tracemalloc = pytest.importorskip("tracemalloc", reason="no memory is traced here")
@@ -596,7 +596,7 @@ class TestNoGrowth:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("before", ["", "import logging"])
 def test_first_fork_while_a_thread_imports(run, before):
-    """Parent and child can log, and neither says anything that nobody asked for."""
+    """Parent and child can log, and neither logs anything unexpected."""
     run(f"""
         import os, sys
         {before}
@@ -623,7 +623,7 @@ def test_first_fork_while_a_thread_imports(run, before):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_child_imports_nothing(Signal, monkeypatch):
-    """What a send may import was imported before the fork: another thread might be at it."""
+    """Modules are imported before the fork, since another thread may hold their import lock."""
     monkeypatch.delitem(sys.modules, "inspect")
     child = os.fork()
     if not child:
@@ -635,7 +635,7 @@ def test_forked_child_imports_nothing(Signal, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork_while_threads_use_the_signal(environment):
-    """A forked child never hangs, whatever the threads of its parent were doing."""
+    """A forked child never hangs, whatever the threads of its parent are doing."""
     program = """
 import gc, os, sys, threading, time
 from fastsig import Signal
@@ -688,7 +688,7 @@ for thread in threads:
 @pytest.mark.threads
 @pytest.mark.not_traced
 def test_threads(signal):
-    """What is stably connected is called exactly once by every send, whatever else goes on."""
+    """Each send calls receivers that stay connected exactly once, while threads change others."""
     switch = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     problems, stop = [], threading.Event()
@@ -793,7 +793,7 @@ EXITS = {
 @pytest.mark.parametrize("development", ["0", "1"])
 @pytest.mark.parametrize("program", EXITS.values(), ids=EXITS)
 def test_interpreter_exit_while_threads_use_the_signal(environment, program, development):
-    """The signal is used while the interpreter exits, also if that is in the middle of a use."""
+    """Threads, finalizers and callbacks use the signal while the interpreter exits."""
     prelude = """
 import atexit, functools, os, sys, threading, time, weakref
 from fastsig import Signal

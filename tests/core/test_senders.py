@@ -1,4 +1,4 @@
-"""Senders: how they are told apart, and that none is taken for another."""
+"""Senders: their keys, and that no sender is mistaken for another."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-"""Sending: what receivers are called with, in which order, and what comes back."""
+"""Sending: the arguments and the order of the calls, and the responses."""
 
 import inspect
 import logging
@@ -33,7 +33,7 @@ def test_arguments(signal):
 
 
 def test_send_robust_is_like_send(Signal, signal):
-    """As in Celery: both log what a receiver raises, and return it."""
+    """As in Celery, both log the exception of a receiver and return it."""
     assert Signal.send_robust.__doc__ == Signal.send.__doc__
     assert inspect.signature(Signal.send_robust) == inspect.signature(Signal.send)
 
@@ -195,7 +195,7 @@ class TestFailing:
 
     @pytest.mark.parametrize("response", [None, 0, "failed", ()])
     def test_the_response_may_be_another(self, engine, signal, response):
-        """What `Policy.fail` returns is the response, whatever it is."""
+        """The result of `Policy.fail` becomes the response."""
         seen = []
 
         class Quiet(engine.Policy):
@@ -228,7 +228,7 @@ class TestFailing:
 
 
 class TestDuringASend:
-    """A send works on the connections as they stood when it began."""
+    """A send uses the connections that existed when it started."""
 
     def test_connected_meanwhile_is_called_next_time(self, signal):
         def late(**kwargs):

@@ -1,4 +1,4 @@
-"""The declared signals: their names, arguments and documentation, and whose they are."""
+"""Celery's signals in `fastsig.signals`: names, arguments, documentation, identity."""
 
 import ast
 import importlib

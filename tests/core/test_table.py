@@ -1,4 +1,4 @@
-"""`receivers`, the live table: changing it from outside counts, whatever way it is changed."""
+"""`signal.receivers`, the table: the next send uses it, however other code changes it."""
 
 import copy
 import gc

@@ -1,4 +1,4 @@
-"""The unread rest: what a receiver's code cannot see is not passed, and nobody can tell.
+"""Unread arguments: they are not passed, and the receiver cannot notice.
 
 `READING` has a receiver for each way in which code can look at its ``**kwargs``, `UNREAD` such as
 cannot.  What looks from outside is told apart at the end.

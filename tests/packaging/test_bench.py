@@ -1,4 +1,4 @@
-"""``python -m fastsig bench``, and the fixture with which users benchmark their receivers."""
+"""``python -m fastsig bench``, and the fixture `benchmark_send`."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""Building: a wheel is tagged as what it holds, with and without a compiler."""
+"""Building: a wheel has the right tag, with and without a compiler."""
 
 import os
 import re

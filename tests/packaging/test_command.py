@@ -1,4 +1,4 @@
-"""``python -m fastsig``: what it tells, and the demo."""
+"""``python -m fastsig``: its output, and the demo."""
 
 import os
 import re

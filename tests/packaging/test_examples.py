@@ -1,4 +1,4 @@
-"""What the README, the documentation and the docstrings show: it runs, and it is there."""
+"""The examples, links and commands in the READMEs, the documentation and the docstrings."""
 
 import doctest
 import importlib

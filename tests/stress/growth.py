@@ -1,4 +1,4 @@
-"""``python growth.py WORK TIMES``: do it so many times, and see that nothing has grown."""
+"""``python growth.py WORK TIMES``: repeat an operation, and check that memory does not grow."""
 
 import contextlib
 import gc

@@ -1,6 +1,6 @@
-"""Signals in a process of many threads, forks or none of a future.
+"""Signals in processes with many threads, with forks, and in processes that are about to exit.
 
-Each scenario is run in a process of its own, as ``scenarios.py NAME SECONDS``, so that a crash or
+Each scenario runs in a separate process, as ``scenarios.py NAME SECONDS``, so that a crash or
 a hang is a result.  It prints what it counted; a failed assertion in any thread ends it.
 """
 

@@ -1,4 +1,4 @@
-"""Whatever is done to a signal, however often, nothing grows: references, blocks, memory."""
+"""No operation leaks references, allocated blocks or memory, however often it is repeated."""
 
 import os
 import subprocess

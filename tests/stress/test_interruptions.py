@@ -1,4 +1,4 @@
-"""Whatever happens in the middle of an operation: another operation, an exception.
+"""Each operation is interrupted at each point by another operation or an exception.
 
 The points where it can are those where other code gets to run: each line of the package that is
 Python, and each collection of garbage, which some Pythons start in the middle of an allocation.

@@ -1,4 +1,4 @@
-"""Allocations that fail, one after the other: every operation is done or not done, never half."""
+"""Failing allocations: each operation happens completely or not at all."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Threads, forks and signals of the OS, each scenario in a process of its own.
+"""Threads, forks and OS signals, each scenario in a separate process.
 
 ``FASTSIG_TEST_MINUTES`` is for how long they go on, all of them together.
 """

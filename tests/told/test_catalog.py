@@ -1,4 +1,4 @@
-"""The catalog is complete and right: compared with the source of the installed Celery.
+"""The catalog agrees with the source of the installed Celery.
 
 ``FASTSIG_TEST_CELERY`` may name the folder of another version's package.
 """

@@ -1,4 +1,4 @@
-"""``python -m fastsig list`` and ``check``, as whoever operates a deployment uses them."""
+"""``python -m fastsig list`` and ``check``, as an operator uses them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`connections` and `explain`, on own signals and on Celery's."""
+"""`connections` and `explain`, on fastsig's own signals and on Celery's."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A sender is what its author meant: a task or its name, several, a class with its subclasses."""
+"""Senders by name: a task or its name, several senders, a class with its subclasses."""
 
 import gc
 import tracemalloc

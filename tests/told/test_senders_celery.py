@@ -1,4 +1,4 @@
-"""Senders as meant, on Celery's own signals: each of those that a task runs through, eagerly."""
+"""Senders by name, on Celery's own signals, for a task that runs eagerly."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What `connect` warns of, at the line that connects: Celery's signals, own and adopted."""
+"""The warnings of `connect`, on Celery's signals with and without Celery."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What type checkers must see; `make lint` has mypy and pyright check this file."""
+"""Code that type checkers must accept; `make lint` runs mypy and pyright on this file."""
 
 from collections.abc import Hashable
 from typing import Any, Protocol

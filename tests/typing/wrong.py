@@ -1,4 +1,4 @@
-"""What type checkers must refuse: an error that is not found is an unused comment, an error too."""
+"""Code that type checkers must refuse: if an error disappears, its comment is an error."""
 
 from fastsig import Retry, Signal, muted, observe, receiver
 from fastsig.signals import task_prerun
