@@ -27,7 +27,7 @@ from costs import Action, Prepare
 from receivers import NAMED, TRIMMED, alike, receivers
 
 from fastsig.command import bench, measure
-from fastsig.command.bench import KEYWORDS, OTHERS, SENT, Task, connected
+from fastsig.command.bench import KEYWORDS, OTHERS, SENT, Task, connect_all
 from fastsig.engine.plans import reads_kwargs
 
 HERE = Path(__file__).parent
@@ -210,7 +210,7 @@ def sending(
     reached = receivers(shape, count, reads)
     check_kind(reached, reads)
     statement = contender.call(arguments, shape)
-    return _case(contender, lambda: connected(contender, reached), statement, reached, site)
+    return _case(contender, lambda: connect_all(contender, reached), statement, reached, site)
 
 
 def check_kind(receivers: list[Any], reads: bool) -> None:
@@ -339,7 +339,7 @@ SOME = 20
 
 def disconnecting(contender: Contender, things: list[Any]) -> Prepare:
     """Return what prepares to disconnect some of these receivers, from all over a signal."""
-    signal = connected(contender, things)
+    signal = connect_all(contender, things)
     choice = random.Random(SOME)
     gone: list[Any] = []
 
@@ -356,7 +356,7 @@ def dying(contender: Contender, count: int) -> Prepare:
 
     def prepare() -> Action:
         things = alike(count)
-        send = _send(contender, connected(contender, things))
+        send = _send(contender, connect_all(contender, things))
         send()
 
         def die() -> None:
@@ -371,7 +371,7 @@ def dying(contender: Contender, count: int) -> Prepare:
 def memory(contender: Contender, number: int = 1_000) -> float:
     """Return how many bytes a connection takes, once the signal was sent."""
     things = alike(number)
-    signal = connected(contender, things[:1])
+    signal = connect_all(contender, things[:1])
     send = _send(contender, signal)
     send()
 

@@ -36,7 +36,7 @@ from receivers import NAMED, RAISES, SHAPES, TRIMMED, alike
 from worker import DISPATCHERS, WORK, worker
 
 from fastsig.command.bench import COUNTS
-from fastsig.command.measure import combined, races
+from fastsig.command.measure import combine, races
 
 Row = dict[str, Any]
 
@@ -243,7 +243,7 @@ def end_to_end(patience: float) -> list[Row]:
             for what, ns in zip(works, times, strict=True):
                 found.setdefault((what, django, count), []).append(ns)
     return [
-        {"what": what, "django": django, "count": count, "ns": combined(times)}
+        {"what": what, "django": django, "count": count, "ns": combine(times)}
         for (what, django, count), times in sorted(found.items())
     ]
 

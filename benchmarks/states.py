@@ -47,7 +47,7 @@ def measured(patience: float, processes: int) -> list[Row]:
             for _ in range(processes)
         ]
         for same in zip(*found, strict=True):
-            rows.append({**same[0], "ns": measure.combined([row["ns"] for row in same])})
+            rows.append({**same[0], "ns": measure.combine([row["ns"] for row in same])})
     return rows
 
 

@@ -172,9 +172,9 @@ def benchmark_send(benchmark: Any) -> BenchmarkSend:
                 raise TypeError(f"receiver must be callable, got {type(receiver).__name__!r}")
             signal.connect(receiver, dispatch_uid=f"receiver {i}")
         sent = {"sender": sender, **named}
-        names = {_variable(name): value for name, value in {**sent, "signal": signal}.items()}
+        names = {_name_variable(name): value for name, value in {**sent, "signal": signal}.items()}
         names["send"] = signal.send
-        send = f"send({_written(sent)})"
+        send = f"send({_write_arguments(sent)})"
 
         def taken(receiver: Callable[..., Any]) -> list[str]:
             accepted = keywords_of(receiver)
@@ -183,7 +183,7 @@ def benchmark_send(benchmark: Any) -> BenchmarkSend:
         loops = []
         for i, (arguments, group) in enumerate(groupby(receivers, taken)):
             names[f"receivers_{i}"] = list(group)
-            loops.append(bench.loop(_written(arguments), f"receivers_{i}"))
+            loops.append(bench.loop(_write_arguments(arguments), f"receivers_{i}"))
         by_hand = "\n".join(["responses = []", *loops])
 
         measure.function(by_hand, names)()  # raises the exceptions that a send would only log
@@ -203,11 +203,11 @@ def benchmark_send(benchmark: Any) -> BenchmarkSend:
     return benchmark_send
 
 
-def _variable(name: str) -> str:
+def _name_variable(name: str) -> str:
     """Return the name of the variable that holds an argument, which no other variable has."""
     return f"sent_{name}"
 
 
-def _written(names: Iterable[str]) -> str:
+def _write_arguments(names: Iterable[str]) -> str:
     """Return the source of keyword arguments that are read from their variables."""
-    return ", ".join(f"{name}={_variable(name)}" for name in names)
+    return ", ".join(f"{name}={_name_variable(name)}" for name in names)

@@ -74,14 +74,14 @@ def stop(engine: Engine, kind: str, thing: object) -> None:
         around = watched.get(id(engine))
         if around is None:  # it started before a fork, in a thread that the child does not have
             return
-        setattr(around, kind, without(getattr(around, kind), thing))
+        setattr(around, kind, remove(getattr(around, kind), thing))
         if not (around.mutes or around.recordings or around.observations):
             del watched[id(engine)]
             if not everywhere:
                 engine.set_watcher(None)
 
 
-def without(things: tuple[Any, ...], thing: object) -> tuple[Any, ...]:
+def remove(things: tuple[Any, ...], thing: object) -> tuple[Any, ...]:
     return tuple(each for each in things if each is not thing)
 
 
@@ -98,7 +98,7 @@ def start_everywhere(observation: Observation) -> None:
 def stop_everywhere(observation: Observation) -> None:
     global everywhere  # noqa: PLW0603
     with lock:
-        everywhere = without(everywhere, observation)
+        everywhere = remove(everywhere, observation)
         if not everywhere:
             watch_new(None)
             for engine in list_engines():
@@ -173,7 +173,7 @@ class Sending:
                     sent = Sent(self.signal, sender, named, self.responses)
                     self.sent.append(sent)
                     recording.sends.append(sent)
-        if self.observations and busy():
+        if self.observations and is_in_callback():
             self.observations = ()
 
     def receivers(self) -> Iterator[Any]:
@@ -222,7 +222,7 @@ class Sending:
 thread = local()
 
 
-def busy() -> bool:
+def is_in_callback() -> bool:
     """Return whether a callback is running in this thread; its sends are not observed."""
     return getattr(thread, "busy", False)
 
@@ -360,7 +360,7 @@ class muted:
         block = (here or self.blocks)[-1]
         block.ended = True
         self.blocks.remove(block)
-        BLOCKS.set(without(BLOCKS.get(), block))
+        BLOCKS.set(remove(BLOCKS.get(), block))
         for engine in self.engines:
             stop(engine, "mutes", block)
 

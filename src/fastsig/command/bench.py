@@ -239,7 +239,7 @@ class Pyee(Contender):
 PEERS: list[type[Any]] = [Celery, Django, Blinker, PyDispatcher, Psygnal, Pyee, DustRiven]
 
 
-def connected(contender: Contender, things: Iterable[Any]) -> Any:
+def connect_all(contender: Contender, things: Iterable[Any]) -> Any:
     """Return a new signal with these receivers."""
     signal = contender.signal()
     connect = contender.connect(signal)
@@ -248,13 +248,13 @@ def connected(contender: Contender, things: Iterable[Any]) -> Any:
     return signal
 
 
-def sending(contender: Contender, count: int, reads: bool = False) -> measure.Run:
+def make_send_run(contender: Contender, count: int, reads: bool = False) -> measure.Run:
     """Return the run of a send to this number of receivers of a kind, after a trial.
 
     Raises:
         Exception: The library cannot do it, or does not call each receiver once.
     """
-    signal = connected(contender, receivers(count, reads))
+    signal = connect_all(contender, receivers(count, reads))
     run = measure.run(contender.statement(KEYWORDS), {**SENT, **contender.names(signal)})
     measure.verify(lambda: run(1), receivers(count, reads))
     return run
@@ -264,12 +264,12 @@ def bench(seconds: float) -> None:
     """Measure for this many seconds, and print how the sends compare."""
     loop, ours = Loop(), Contender("fastsig", fastsig.Signal)
     cases = [(n, reads) for reads in KINDS for n in COUNTS]
-    races = [{each.name: sending(each, *case) for each in (ours, loop)} for case in cases]
+    races = [{each.name: make_send_run(each, *case) for each in (ours, loop)} for case in cases]
     missing, broken = [], []
     for kind in PEERS:
         try:
             peer = kind()
-            runs = [sending(peer, *case) for case in cases]
+            runs = [make_send_run(peer, *case) for case in cases]
         except Exception as error:  # compare the others all the same
             if isinstance(error, ModuleNotFoundError) and error.name == kind.module:
                 missing.append(kind.__name__)
@@ -280,7 +280,7 @@ def bench(seconds: float) -> None:
         for race, run in zip(races, runs, strict=True):
             race[label] = run
     rounds = measure.rounds(races, seconds / len(races))
-    figures = [measure.combined(each) for each in rounds]
+    figures = [measure.combine(each) for each in rounds]
     for i, (title, body) in enumerate(zip(TITLES, KINDS.values(), strict=True)):
         of_kind = figures[i * len(COUNTS) : (i + 1) * len(COUNTS)]
         print(f"{title}\n    def receiver({PARAMETERS}): {body}\n")
@@ -351,7 +351,7 @@ def _noise(races: list[list[dict[str, float]]], ours: str, loop: str) -> str:
         return worst - 1
 
     best = apart(lambda rounds: min(taken[loop] for taken in rounds))
-    ratio = apart(lambda rounds: measure.combined(rounds)[ours] / measure.combined(rounds)[loop])
+    ratio = apart(lambda rounds: measure.combine(rounds)[ours] / measure.combine(rounds)[loop])
     text = f"Noise (first half against second): loop {best:.0%}, fastsig / loop {ratio:.0%}."
     busy = "\nThe machine is busy: try again, or for longer (--seconds 60)."
     return text + busy * (max(best, ratio) > BUSY)

@@ -37,7 +37,7 @@ def function(
 
     The names in `imported` are module-level imports instead.
     """
-    call: Callable[[], Any] = _compiled("call", [], statement, names, imported)
+    call: Callable[[], Any] = _compile_function("call", [], statement, names, imported)
     return call
 
 
@@ -58,13 +58,13 @@ def run(
         f"{indent(statement, '    ')}\n"
         "return clock() - start"
     )
-    run: Run = _compiled(
+    run: Run = _compile_function(
         "run", ["count"], body, {"clock": clock, "repeat": repeat, **names}, imported
     )
     return run
 
 
-def _compiled(
+def _compile_function(
     name: str, parameters: list[str], body: str, names: dict[str, Any], imported: tuple[str, ...]
 ) -> Any:
     own = [each for each in names if each not in imported]
@@ -86,7 +86,7 @@ def races(
     races: list[dict[str, Run]], seconds: float, a_slice: int = SLICE
 ) -> list[dict[str, float]]:
     """Return the nanoseconds that one execution takes in the runs of each race; see `rounds`."""
-    return [combined(its_rounds) for its_rounds in rounds(races, seconds, a_slice)]
+    return [combine(its_rounds) for its_rounds in rounds(races, seconds, a_slice)]
 
 
 def rounds(
@@ -119,7 +119,7 @@ def _race(race: dict[str, Run], counts: dict[str, int], seconds: float) -> list[
     return rounds
 
 
-def combined(rounds: list[dict[str, float]]) -> dict[str, float]:
+def combine(rounds: list[dict[str, float]]) -> dict[str, float]:
     """Return the best time of the first run, and times of the others by their median ratios."""
     first, *_ = rounds[0]
     best = min(taken[first] for taken in rounds)
