@@ -22,7 +22,7 @@ clean:
 	find src -name '*.c' -o -name '*.so' | xargs rm -f
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# Editable, and with the extensions beside their source, so that both cores are at hand.
+# An editable install, with the extensions beside their source, so that tests can use both builds.
 $(VENV)/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

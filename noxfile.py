@@ -1,7 +1,7 @@
-"""What needs more time, other packages or other Pythons than `make test`.
+"""Sessions that need more time, other packages or other Pythons than `make test`.
 
-``.venv/bin/nox --list`` shows the sessions, ``nox -s soak -- 60`` runs one with an argument.  Each
-has an environment of its own in .nox, which is kept.  A Python that is not there is skipped.
+``.venv/bin/nox --list`` shows them, and ``nox -s soak -- 60`` runs one with an argument.  Each has
+a separate environment in .nox, which is reused.  Pythons that are not installed are skipped.
 """
 
 import shutil
@@ -26,23 +26,23 @@ COMPILED = {"FASTSIG_NO_EXTENSIONS": "0", "FASTSIG_REQUIRE_EXTENSIONS": "1"}
 
 
 def install(session, *groups):
-    """Install groups of dependencies, and the project, editable and with both cores."""
+    """Install groups of dependencies, and the project, editable and with both builds."""
     session.install(*nox.project.dependency_groups(PYPROJECT, *groups))
     pypy = str(session.python).startswith("pypy")
     session.install("--editable", ".[celery]", env=PURE if pypy else COMPILED)
 
 
 def pytest(session, *arguments, **environment):
-    """Run pytest with these arguments, those that nox was given, and this environment."""
+    """Run pytest with these arguments, the arguments after ``--``, and this environment."""
     session.run("python", "-m", "pytest", *arguments, *session.posargs, env=environment)
 
 
-# What a change must pass
+# Every change must pass these
 
 
 @nox.session(python=[*PYTHONS, "3.14t", "3.15t", "pypy3.11"], tags=["pythons"])
 def test(session):
-    """Run the suite on this and every other Python that is here."""
+    """Run the suite on each installed Python."""
     install(session, "test", "peers", "recipes")
     pytest(session, *(["--core=pure"] if session.python.startswith("pypy") else []))
 
@@ -70,7 +70,7 @@ def lint(session):
 
 @nox.session
 def docs(session):
-    """Build the documentation into build/docs; its reference can be taken from either core."""
+    """Build the documentation into build/docs, and check that both builds document the same."""
     install(session, "docs")
     shutil.rmtree("build/docs", ignore_errors=True)
     sphinx = ("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-E")
@@ -110,7 +110,7 @@ def wheels(session):
         pytest(session, "tests/core", f"--core={core}")
 
 
-# Celery, and what else is built on it
+# Celery, and packages that build on it
 
 
 @nox.session
@@ -122,7 +122,7 @@ def integration(session):
 
 @nox.session
 def load(session):
-    """Put a worker under load, five minutes or as many as said (needs redis-server)."""
+    """Put a worker under load for five minutes: nox -s load -- MINUTES (needs redis-server)."""
     install(session, "integration")
     session.run("python", "downstream/load.py", *session.posargs)
 
@@ -130,7 +130,7 @@ def load(session):
 @nox.session(name="celery-versions")
 @nox.parametrize("celery", [nox.param(each, id=each) for each in ("5.4", "5.5", "5.6", "5.7")])
 def celery_versions(session, celery):
-    """Run the tests of all that is about Celery on each of its series (needs redis-server)."""
+    """Run all tests about Celery on each of its minor versions (needs redis-server)."""
     install(session, "test", "integration")
     session.install(f"celery=={celery}.*")
     pytest(session, "tests/celery", "tests/around", "tests/told", "tests/core/test_signals.py")
@@ -144,7 +144,7 @@ def celery_suite(session):
 
 @nox.session
 def neighbours(session):
-    """Run packages that hook into Celery's signals, with Celery as it is and with fastsig."""
+    """Run packages that hook into Celery's signals, without and with fastsig."""
     install(session, "test", "neighbours")
     # The fixtures are those of tests/conftest.py.
     pytest(session, "-p", "conftest", "downstream/neighbours.py", PYTHONPATH="tests")
@@ -152,7 +152,7 @@ def neighbours(session):
 
 @nox.session(name="published-code", venv_backend="none")
 def published_code(session):
-    """Run the tests of published packages, with their import lines changed."""
+    """Run the tests of published packages after changing their import lines."""
     session.run(sys.executable, "downstream/published_code.py", *session.posargs)
 
 
@@ -161,7 +161,7 @@ def published_code(session):
 
 @nox.session
 def bench(session):
-    """Measure: figures, chart and targets, in bench-results; nox -s bench -- --quick."""
+    """Write figures, chart and targets to bench-results: nox -s bench -- --quick."""
     install(session, "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)
 
@@ -173,12 +173,12 @@ def guard(session):
     session.run("python", "benchmarks/guard.py")
 
 
-# What takes long
+# Slow tests
 
 
 @nox.session
 def soak(session):
-    """Run what is in tests/stress, ten minutes or as many as said for each part."""
+    """Run tests/stress for ten minutes for each part: nox -s soak -- MINUTES."""
     install(session, "test", "peers")
     minutes, *arguments = session.posargs or ["10"]
     environment = {"FASTSIG_TEST_MINUTES": minutes}
@@ -187,7 +187,7 @@ def soak(session):
 
 @nox.session
 def growth(session):
-    """Count references, blocks and memory over a million of everything."""
+    """Count references, blocks and memory over a million of each operation."""
     install(session, "test")
     pytest(session, "tests/stress/test_growth.py", FASTSIG_TEST_TIMES="1000000")
 
@@ -200,13 +200,13 @@ STRESS = [Path(f"tests/stress/test_{name}.py") for name in NAMES]
 
 
 def variant(session, name, *command):
-    """Run a command on a build of another kind."""
+    """Run a command on an instrumented build."""
     session.run("python", "tools/variant.py", name, *command)
 
 
 @nox.session
 def sanitize(session):
-    """Look for faults of memory: sanitizers, debugging allocator, leaks, reference counts."""
+    """Find memory errors: sanitizers, debugging allocator, leaks, reference counts."""
     install(session, "test", "peers")
     core = ("pytest", "-q", "--core=compiled")
     suite = ("tests/core", *STRESS)
@@ -220,13 +220,13 @@ def sanitize(session):
 
 @nox.session
 def coverage(session):
-    """Fail if fewer lines and branches of both cores are covered than were."""
+    """Fail if less than 97 % of the lines and branches of both builds are covered."""
     install(session, "test", "peers", "coverage")
     folder = Path("build/coverage")
     for old in folder.glob("data*"):
         old.unlink()
     session.env["COVERAGE_FILE"] = "data"
-    # File by file: a traced core does not always survive to be imported often.
+    # One process for each file, because a traced build may crash if it is imported many times.
     for file in map(Path.resolve, [*sorted(Path("tests/core").glob("test_*.py")), *STRESS[:2]]):
         command = ("coverage", "run", "--parallel-mode", "-m", "pytest", "-q")
         variant(session, "coverage", *command, "-m", f"{REUSE} and not not_traced", str(file))
@@ -237,7 +237,7 @@ def coverage(session):
 
 @nox.session
 def fuzz(session):
-    """Fuzz the compiled core for a minute, or as many seconds as said (needs clang)."""
+    """Fuzz the compiled engine for a minute: nox -s fuzz -- SECONDS (needs clang)."""
     install(session, "test", "fuzz")
     Path("build/corpus").mkdir(parents=True, exist_ok=True)
     [seconds] = session.posargs or ["60"]
@@ -246,7 +246,7 @@ def fuzz(session):
 
 @nox.session
 def wasm(session):
-    """Run the core's tests in WebAssembly, with Pyodide (needs npm)."""
+    """Run the tests of the engine in WebAssembly, with Pyodide (needs npm)."""
     folder = "build/wasm"
     shutil.rmtree(folder, ignore_errors=True)
     packages = ["install", "--no-save", "--no-fund", "--no-audit", "pyodide"]
