@@ -30,13 +30,13 @@ async def asend(signal: Any, sender: Any, named: dict[str, Any]) -> list[tuple[A
                 try:
                     response = sending.call(receiver)
                 except Exception as error:
-                    sending.tell(receiver, started, error)
+                    sending.notify(receiver, started, error)
                     response = sending.fail(receiver, error)
                 else:
                     if isawaitable(response):
                         waiting.append((len(responses), response, started))
                     else:
-                        sending.tell(receiver, started, None)
+                        sending.notify(receiver, started, None)
                 responses.append((receiver, response))
         except BaseException:
             for _, awaitable, _ in waiting:
@@ -63,13 +63,13 @@ async def wait_for_all(sending: Sending, waiting: list[tuple[int, Any, float]]) 
         try:
             response = await awaitable
         except Exception as error:
-            sending.tell(receiver, started, error)
+            sending.notify(receiver, started, error)
             response = sending.fail(receiver, error)
         except BaseException as error:
-            sending.tell(receiver, started, error)
+            sending.notify(receiver, started, error)
             raise
         else:
-            sending.tell(receiver, started, None)
+            sending.notify(receiver, started, None)
         responses[place] = (receiver, response)
 
     tasks = [asyncio.ensure_future(finish(*each)) for each in waiting]

@@ -300,7 +300,7 @@ def is_muted(engine: Any, sender: Any, receiver: Any) -> bool:
     watching = sys.modules.get("fastsig.watching")
     if watching is None:
         return False
-    return any(block.has(receiver) for block in watching.find_mutes(engine, sender))
+    return any(block.mutes(receiver) for block in watching.find_mutes(engine, sender))
 
 
 def find_elsewhere(signal: Any, entry: Entry) -> str:

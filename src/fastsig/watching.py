@@ -63,19 +63,19 @@ everywhere: tuple[Observation, ...] = ()
 def start(engine: Engine, kind: str, thing: object) -> None:
     """Add `thing` to the mutes, recordings or observations of an engine."""
     with lock:
-        around = watched.setdefault(id(engine), Watched(engine))
-        setattr(around, kind, (*getattr(around, kind), thing))
+        active = watched.setdefault(id(engine), Watched(engine))
+        setattr(active, kind, (*getattr(active, kind), thing))
         engine.set_watcher(watch_send)
 
 
 def stop(engine: Engine, kind: str, thing: object) -> None:
     """Remove what `start` added."""
     with lock:
-        around = watched.get(id(engine))
-        if around is None:  # it started before a fork, in a thread that the child does not have
+        active = watched.get(id(engine))
+        if active is None:  # it started before a fork, in a thread that the child does not have
             return
-        setattr(around, kind, remove(getattr(around, kind), thing))
-        if not (around.mutes or around.recordings or around.observations):
+        setattr(active, kind, remove(getattr(active, kind), thing))
+        if not (active.mutes or active.recordings or active.observations):
             del watched[id(engine)]
             if not everywhere:
                 engine.set_watcher(None)
@@ -114,30 +114,30 @@ def watch_send(
 ) -> list[tuple[Any, Any]]:
     """Send instead of the engine; see `Engine.set_watcher`."""
     route = engine.find_route(sender)
-    around = watched.get(id(engine))
+    active = watched.get(id(engine))
     if (
         not everywhere
         and (
-            around is None
-            or not (around.recordings or around.observations or find_mutes(engine, sender))
+            active is None
+            or not (active.recordings or active.observations or find_mutes(engine, sender))
         )
         and not any(reference is stand_by for reference in route.raising)
     ):
         return engine.send_unwatched(sender, named, robust, route)
-    sending = Sending(engine, sender, named, around, route, robust)
+    sending = Sending(engine, sender, named, active, route, robust)
     try:
         for receiver in sending.receivers():
             started = perf_counter()
             try:
                 response = sending.call(receiver)
             except Exception as error:
-                sending.tell(receiver, started, error)
+                sending.notify(receiver, started, error)
                 response = sending.fail(receiver, error)
             except BaseException as error:
-                sending.tell(receiver, started, error)
+                sending.notify(receiver, started, error)
                 raise
             else:
-                sending.tell(receiver, started, None)
+                sending.notify(receiver, started, None)
             sending.responses.append((receiver, response))
         return sending.finish()
     except BaseException as error:
@@ -153,7 +153,7 @@ class Sending:
         engine: Engine,
         sender: Any,
         named: dict[str, Any],
-        around: Watched | None,
+        active: Watched | None,
         route: Route,
         robust: bool = True,
     ) -> None:
@@ -165,10 +165,10 @@ class Sending:
         self.sent: list[Sent] = []
         self.observations = everywhere
         self.mutes: list[Block] = []
-        if around is not None:
+        if active is not None:
             self.mutes = find_mutes(engine, sender)
-            self.observations = (*everywhere, *around.observations)
-            for recording in around.recordings:
+            self.observations = (*everywhere, *active.observations)
+            for recording in active.recordings:
                 if recording.sender is None or is_sender(recording.sender, sender):
                     sent = Sent(self.signal, sender, named, self.responses)
                     self.sent.append(sent)
@@ -182,7 +182,7 @@ class Sending:
             receiver = resolve(reference)
             if receiver is None or receiver is stand_by:
                 continue
-            if not any(mute.has(receiver) for mute in self.mutes):
+            if not any(mute.mutes(receiver) for mute in self.mutes):
                 yield receiver
 
     def call(self, receiver: Any) -> Any:
@@ -205,7 +205,7 @@ class Sending:
         for sent in self.sent:
             sent.error = error
 
-    def tell(self, receiver: Any, started: float, error: BaseException | None) -> None:
+    def notify(self, receiver: Any, started: float, error: BaseException | None) -> None:
         """Pass a call of a receiver to the observations."""
         if not self.observations:
             return
@@ -214,7 +214,7 @@ class Sending:
         thread.busy = True
         try:
             for observation in self.observations:
-                observation.tell(call)
+                observation.notify(call)
         finally:
             thread.busy = False
 
@@ -275,7 +275,7 @@ class Block:
         self.muted = muted
         self.ended = False
 
-    def has(self, receiver: Any) -> bool:
+    def mutes(self, receiver: Any) -> bool:
         """Return whether a receiver is muted."""
         meant = self.muted.receiver
         return meant is None or bool(
@@ -302,10 +302,10 @@ def forget_others() -> None:
     global lock  # noqa: PLW0603
     lock = RLock()
     here = BLOCKS.get()
-    for around in list(watched.values()):
-        for block in around.mutes:
+    for active in list(watched.values()):
+        for block in active.mutes:
             if block not in here:
-                stop(around.engine, "mutes", block)
+                stop(active.engine, "mutes", block)
 
 
 if hasattr(os, "register_at_fork"):
@@ -502,8 +502,8 @@ class recorded:
         recording = self.recordings.pop()
         with lock:
             for engine in self.engines:
-                around = watched.get(id(engine))
-                if around is not None and len(around.recordings) == 1:
+                active = watched.get(id(engine))
+                if active is not None and len(active.recordings) == 1:
                     engine.remove_connection(make_key(stand_by))
                 stop(engine, "recordings", recording)
 
@@ -547,7 +547,7 @@ class Observation:
         self.callback, self.engines = callback, engines
         self.stopped = False
 
-    def tell(self, call: Call) -> None:
+    def notify(self, call: Call) -> None:
         """Call the callback; log its exception."""
         try:
             self.callback(call)

@@ -110,7 +110,7 @@ class TestFailing:
             signal.send(None)
         assert not called
 
-    def test_it_is_handled_while_it_is_logged(self, signal):
+    def test_exception_is_current_while_it_is_logged(self, signal):
         seen = []
 
         class Handler(logging.Handler):
