@@ -196,7 +196,7 @@ class TestExplain:
         assert "another object with the same code" in signal.explain(two)
 
     def test_muted(self, signal, monkeypatch):
-        block = SimpleNamespace(has=lambda receiver: receiver is on_one)
+        block = SimpleNamespace(mutes=lambda receiver: receiver is on_one)
         watching = SimpleNamespace(find_mutes=lambda engine, sender: [block])
         monkeypatch.setitem(sys.modules, "fastsig.watching", watching)
         signal.connect(on_one)
