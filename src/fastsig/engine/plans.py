@@ -223,7 +223,10 @@ def passes_all() -> bool:
         and where somebody traces now: a debugger shows variables.  ``FASTSIG_PASS_ALL=0`` is for
         tests in development mode.
     """
-    if PASS_ALL or shows_variables(sys.gettrace()) or shows_variables(gettrace()):
+    here, everywhere = sys.gettrace(), gettrace()
+    if PASS_ALL or (here is not None and shows_variables(here)):
+        return True
+    if everywhere is not None and shows_variables(everywhere):
         return True
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
@@ -231,7 +234,5 @@ def passes_all() -> bool:
 
 def shows_variables(tracer: object) -> bool:
     """Tell whether a trace function may show variables: all but coverage's may."""
-    if tracer is None:
-        return False
     module = getattr(tracer, "__module__", None) or type(tracer).__module__
     return str(module).partition(".")[0] != "coverage"
