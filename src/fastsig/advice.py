@@ -198,11 +198,14 @@ def describe(receiver: Any) -> str:
 
 
 def unwrap(receiver: Any) -> Any:
-    """Return the receiver inside of a wrapper that `connect` made, as for ``retry``."""
-    while type(receiver) is FunctionType and getattr(receiver, "_retries", None) is (
-        receiver.__code__
-    ):
-        receiver = receiver.__wrapped__  # type: ignore[attr-defined]
+    """Return the receiver inside of a wrapper that fastsig made, as for ``retry``."""
+    while type(receiver) is FunctionType:
+        if getattr(receiver, "_retries", None) is receiver.__code__:
+            receiver = receiver.__wrapped__  # type: ignore[attr-defined]
+        elif "_fastsig_original" in vars(receiver):  # of `fastsig.django.connect`
+            return vars(receiver)["_fastsig_original"]() or receiver
+        else:
+            break
     return receiver
 
 

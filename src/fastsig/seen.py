@@ -14,7 +14,14 @@ from weakref import ReferenceType
 
 from fastsig.advice import describe, find_mismatch, find_problems, show, unwrap
 from fastsig.catalog import PROCESSES, find_entry
-from fastsig.engine import Subclasses, is_class_key, make_label, resolve, resolve_proxy
+from fastsig.engine import (
+    Subclasses,
+    find_engine,
+    is_class_key,
+    make_label,
+    resolve,
+    resolve_proxy,
+)
 from fastsig.engine.plans import function_of
 from fastsig.senders import is_task, read_sender
 from fastsig.signal import ANYONE, make_receiver_key
@@ -63,6 +70,9 @@ def list_connections(engine: Any) -> list[Connection]:
             continue
         receiver = unwrap(receiver)
         sender, subclasses = find_sender(engine, sender_key)
+        if type(sender) is UnknownSender:
+            known = engine.get_policy().find_sender(entry)
+            sender = sender if known is None else known
         found.append(
             Connection(
                 receiver,
@@ -335,14 +345,19 @@ def explain_any(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
     if hasattr(signal, "explain"):
         text: str = signal.explain(receiver, sender)
         return text
+    engine = find_engine(signal)
+    if engine is not None:
+        return explain(signal, engine, receiver, sender)
     if not hasattr(signal, "_live_receivers"):
         raise TypeError(f"explain() takes a signal, got {type(signal).__name__!r}")
     return explain_stock(signal, receiver, sender)
 
 
 def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
-    """Explain whether Celery's own code would call a receiver, if Celery is not adopted."""
+    """Explain whether a host's own code would call a receiver, if that code runs."""
     name = receiver if isinstance(receiver, str) else describe(receiver)
+    if hasattr(signal, "asend"):
+        return explain_django(signal, receiver, name, sender)
     why = "Celery is not adopted (FASTSIG_CELERY=0, or fastsig.celery.uninstall())"
     connected = [resolve(entry[1]) for entry in signal.receivers]
     if not any(each is not None and is_meant(receiver, each) for each in connected):
@@ -354,3 +369,14 @@ def explain_stock(signal: Any, receiver: Any, sender: Any = ANYONE) -> str:
         f"not called: {why}, and it is connected for other senders; there, a task and its name"
         " do not match"
     )
+
+
+def explain_django(signal: Any, receiver: Any, name: str, sender: Any) -> str:
+    """Tell whether Django's own code would call a receiver."""
+    found = [entry for entry in list(signal.receivers) if resolve(entry[1]) == receiver]
+    if not found:
+        return f"not called: {name} is not connected"
+    keys = {entry[0][1] for entry in found}
+    if sender is ANYONE or keys & {id(None), id(sender)}:
+        return "called by Django's own code"
+    return "not called: it is connected for other senders"

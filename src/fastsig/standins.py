@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from fastsig.advice import unwrap
 from fastsig.engine import Subclasses, find_engine
 from fastsig.senders import list_senders
 from fastsig.signal import make_printable, make_receiver_key
@@ -217,11 +217,7 @@ def stand_in(function: Any, receiver: Callable[..., Any]) -> Callable[..., Any]:
 
 def find_original(receiver: Any) -> Any:
     """Return the receiver that the user connected: the one inside of wrappers, or itself."""
-    while type(receiver) is FunctionType:
-        if getattr(receiver, "_retries", None) is not receiver.__code__:
-            break
-        receiver = receiver.__wrapped__  # type: ignore[attr-defined]
-    return receiver
+    return unwrap(receiver)
 
 
 def is_coroutine_function(receiver: Any) -> bool:

@@ -489,7 +489,9 @@ class recorded:
                 start(engine, "recordings", recording)
                 # Connected with on_error="raise": so a send that has already begun finds it among
                 # `route.raising`.
-                engine.add_connection(make_key(stand_by), stand_by, None, (), True)
+                policy = engine.get_policy()
+                engine.add_connection(make_key(stand_by), stand_by, None, policy.more, True)
+                policy.changed(engine.get_owner())
         self.recordings.append(recording)
         return sends
 
@@ -505,6 +507,7 @@ class recorded:
                 active = watched.get(id(engine))
                 if active is not None and len(active.recordings) == 1:
                     engine.remove_connection(make_key(stand_by))
+                    engine.get_policy().changed(engine.get_owner())
                 stop(engine, "recordings", recording)
 
 

@@ -20,9 +20,11 @@ __all__ = [
     "compiled",
     "find_engine",
     "is_class_key",
+    "is_dead",
     "list_engines",
     "make_key",
     "make_label",
+    "make_reference",
     "register_host",
     "resolve",
     "resolve_proxy",
@@ -63,7 +65,8 @@ class_send = send.class_send
 class_send_robust = send.class_send_robust
 register_host = send.hosts.register_host
 Subclasses = table.Subclasses
-is_class_key, make_label = table.is_class_key, table.make_label
+is_class_key, is_dead = table.is_class_key, table.is_dead
+make_label, make_reference = table.make_label, table.make_reference
 make_key, resolve, resolve_proxy = table.make_key, table.resolve, table.resolve_proxy
 list_engines, watch_new = table.list_engines, table.watch_new
 

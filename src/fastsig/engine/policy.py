@@ -36,6 +36,16 @@ class Policy:
     unplanned: ClassVar[bool] = False
     """Whether each receiver is called by `call`, which takes longer, instead of by a plan."""
 
+    more: tuple[Any, ...] = ()
+    """What the entries that fastsig makes on its own account have besides keys and reference."""
+
+    def changed(self, signal: Any) -> None:
+        """Hear that fastsig has changed the connections of a signal on its own account."""
+
+    def find_sender(self, entry: tuple[Any, ...]) -> Any:
+        """Return the sender of an entry that was made outside, None if that is not known."""
+        return None
+
     def names_of(self, sender: Any) -> tuple[str, ...]:
         """Return the names of a sender: what is connected for one of them receives from it, too.
 
