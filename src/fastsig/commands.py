@@ -27,7 +27,7 @@ from fastsig.seen import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["check", "list_signals"]
 
@@ -124,11 +124,16 @@ def find_name(signal: Any) -> str:
 
 
 def list_signals(name: str, as_json: bool = False) -> int:
-    """Print each signal that has receivers; return the exit status."""
+    """Print each signal of an app that has receivers; return the exit status."""
     error = load(name)
     if error:
         print(error, file=sys.stderr)
         return 2
+    return print_signals(as_json)
+
+
+def print_signals(as_json: bool = False) -> int:
+    """Print each signal that has receivers; return the exit status."""
     rows = []
     for signal_name, signal, engine in find_signals():
         connections = list_connections(engine)
@@ -175,7 +180,12 @@ def check(name: str, as_json: bool = False) -> int:
     if error:
         print(error, file=sys.stderr)
         return 2
-    found = list(dict.fromkeys(find_mistakes()))
+    return print_mistakes(find_mistakes(), as_json)
+
+
+def print_mistakes(mistakes_found: Iterable[tuple[str, str, str]], as_json: bool = False) -> int:
+    """Print mistakes and hints, ``(kind, where, text)``, each once; return the exit status."""
+    found = list(dict.fromkeys(mistakes_found))
     found.sort(key=by_place)
     mistakes = sum(kind == "never" for kind, _, _ in found)
     if as_json:
