@@ -63,6 +63,7 @@ def environment(core):
         "FASTSIG_NO_EXTENSIONS": "1" if core == "pure" else "0",
         "FASTSIG_REQUIRE_EXTENSIONS": "1" if core == "compiled" else "0",
         "FASTSIG_CELERY": "1",
+        "FASTSIG_DJANGO": "1",
         "PYTHONWARNINGS": "default",
     }
 
