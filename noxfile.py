@@ -110,7 +110,7 @@ def wheels(session):
         pytest(session, "tests/core", f"--core={core}")
 
 
-# Celery, and packages that build on it
+# Celery, Django, and packages that build on them
 
 
 @nox.session
@@ -142,6 +142,12 @@ def celery_suite(session):
     session.run(sys.executable, "downstream/celery_suite.py", *session.posargs)
 
 
+@nox.session(name="django-suite", venv_backend="none")
+def django_suite(session):
+    """Run Django's own tests with and without fastsig: nox -s django-suite -- --django 6.0."""
+    session.run(sys.executable, "downstream/django_suite.py", *session.posargs)
+
+
 @nox.session
 def neighbours(session):
     """Run packages that hook into Celery's signals, without and with fastsig."""
@@ -164,6 +170,13 @@ def bench(session):
     """Write figures, chart and targets to bench-results: nox -s bench -- --quick."""
     install(session, "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(name="bench-django")
+def bench_django(session):
+    """Measure Django as it is and on fastsig: nox -s bench-django -- --quick."""
+    install(session, "bench")
+    session.run("python", "benchmarks/models.py", *session.posargs)
 
 
 @nox.session
