@@ -6,11 +6,15 @@ import argparse
 import os
 import platform
 import sys
+from importlib import import_module
 
 import fastsig
 from fastsig.engine.switches import switch
 
-INSTALL = "python -m pip install 'celery>=5.4'"
+INSTALL = {
+    "celery": "python -m pip install 'celery>=5.4'",
+    "django": "python -m pip install 'django>=5.2'",
+}
 
 
 def core() -> str:
@@ -31,7 +35,7 @@ def dispatch() -> str:
 
         from fastsig.celery import installed
     except ModuleNotFoundError:
-        return f"not installed ({INSTALL})"
+        return f"not installed ({INSTALL['celery']})"
     through = "dispatches through fastsig" if installed() else "not changed: FASTSIG_CELERY=0"
     return f"{celery.__version__}, {through}"
 
@@ -41,8 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsig")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show what is installed (the default)")
-    commands.add_parser(
+    demos = commands.add_parser(
         "demo", help="start a real Celery worker, and show seven signals as they arrive"
+    )
+    demos.add_argument(
+        "--django", action="store_true", help="show Django's rows per second, on sqlite, instead"
     )
     for name, text in (
         ("list", "list the signals of an app that have receivers, and where these are"),
@@ -65,16 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return (list_signals if options.command == "list" else check)(options.app, options.json)
     if options.command == "demo":
-        try:
-            import celery  # noqa: F401
-        except ModuleNotFoundError as error:
-            if error.name != "celery":
-                raise
-            print(f"the demo needs Celery: {INSTALL}", file=sys.stderr)
-            return 1
-        from fastsig.command.demo import demo
-
-        return demo()
+        return _demo("django" if options.django else "celery")
     print(f"fastsig  {fastsig.__version__}")
     print(f"python   {platform.python_implementation()} {platform.python_version()}")
     print(f"core     {core()}")
@@ -82,6 +80,19 @@ def main(arguments: list[str] | None = None) -> int:
         return _bench(options.seconds)
     print(f"celery   {dispatch()}")
     return 0
+
+
+def _demo(host: str) -> int:
+    try:
+        import_module(host)
+    except ModuleNotFoundError as error:
+        if error.name != host:
+            raise
+        print(f"the demo needs {host.capitalize()}: {INSTALL[host]}", file=sys.stderr)
+        return 1
+    name = "demo" if host == "celery" else "demo_django"
+    status: int = import_module(f"fastsig.command.{name}").demo()
+    return status
 
 
 def _bench(seconds: float) -> int:
