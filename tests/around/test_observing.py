@@ -1,6 +1,7 @@
 """Observing: a callback after each receiver, and FASTSIG_SLOW."""
 
 import gc
+import importlib
 import logging
 import sys
 import threading
@@ -200,17 +201,19 @@ def test_threads(fastsig, make_signal):
     threads = [threading.Thread(target=send) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(10):
-        calls = []
-        with fastsig.observe(calls.append), shared.muted(), shared.recorded() as sent:
-            time.sleep(0.005)
-        if any(call.receiver is not receiver for call in calls):
-            wrong.append(calls)
-        if any(each.responses not in ([], [(receiver, 1)]) for each in sent):
-            wrong.append(sent)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in range(10):
+            calls = []
+            with fastsig.observe(calls.append), shared.muted(), shared.recorded() as sent:
+                time.sleep(0.005)
+            if any(call.receiver is not receiver for call in calls):
+                wrong.append(calls)
+            if any(each.responses not in ([], [(receiver, 1)]) for each in sent):
+                wrong.append(sent)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     assert not wrong
     assert shared.send(None, pk=1) == [(receiver, 1)]
     assert len(shared.receivers) == 1
@@ -292,7 +295,7 @@ class TestSlow:
 
 def test_caplog_level(fastsig, signal, called, caplog):
     caplog.set_level(logging.WARNING)
-    with fastsig.watching.log_slow(0):
+    with importlib.import_module("fastsig.watching").log_slow(0):
         signal.send(None, pk=1)
     assert len(caplog.records) == 2
 
