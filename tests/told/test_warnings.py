@@ -143,8 +143,9 @@ def three():
     def f(taks_id): pass
 def four():
     task_prerun.connect(lambda taks_id: 0)
+late = sys.version_info < (3, 11)  # there a decorator is called at the line of the `def`
 assert [lines(each) for each in (one, two, three, four)] == [
-    [here + 2], [here + 5], [here + 8] * 2, [here + 11]
+    [here + 2 + late], [here + 5 + late], [here + 8 + late] * 2, [here + 11]
 ], [lines(each) for each in (one, two, three, four)]
 """
     )
