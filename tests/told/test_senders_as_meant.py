@@ -286,3 +286,31 @@ class TestMemory:
         assert responses(signal, add) == []
         signal.receivers = saved
         assert responses(signal, add) == [2]
+
+
+class TestKeysUnderSeveralNames:
+    """A connection is told from another by its receiver key, for further senders, too."""
+
+    def test_two_dispatch_uids_are_two_connections(self, signal, add):
+        calls = []
+
+        def receiver(sender):
+            calls.append(sender)
+
+        signal.connect(receiver, sender=add, dispatch_uid="a")
+        signal.connect(receiver, sender=add, dispatch_uid="b")
+        signal.connect(lambda sender: None, sender="proj.add", weak=False)
+        signal.send(add)
+        assert calls == [add, add]
+
+    @pytest.mark.parametrize("options", [{"once": True}, {"retry": True}])
+    def test_a_stand_in_for_several_senders_is_called_once(self, signal, add, options):
+        calls = []
+
+        def receiver(sender):
+            calls.append(sender)
+
+        signal.connect(receiver, sender="proj.add", **options)
+        signal.connect(receiver, sender=add, **options)
+        signal.send(add)
+        assert calls == [add]

@@ -547,7 +547,7 @@ def group_places(routes: Any) -> Any:
 
 
 def find_once(entries: Any, places: Any) -> list[Any]:
-    """Return the places without those of a receiver that an earlier one is for, too.
+    """Return the places without those whose receiver key an earlier one has, too.
 
     So a receiver that is connected for a task, and for its name, is called once; it is called
     again if it is connected for any sender, as ever.
@@ -555,14 +555,11 @@ def find_once(entries: Any, places: Any) -> list[Any]:
     found = []
     seen = set()
     for place in sorted(places):
-        entry = entries[place]
-        sender_key = entry[0][1]
+        receiver_key, sender_key = entries[place][0]
         if type(sender_key) is not int or sender_key != ANY:
-            receiver = resolve(entry[1])
-            key = make_key(receiver) if type(receiver) is MethodType else id(receiver)
-            if key in seen:
+            if receiver_key in seen:
                 continue
-            seen.add(key)
+            seen.add(receiver_key)
         found.append(place)
     return found
 
