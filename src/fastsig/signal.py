@@ -100,6 +100,8 @@ class Collected:
 
     __slots__ = ("exception",)
 
+    exception: Exception
+
     def __init__(self, exception: Exception) -> None:
         self.exception = exception
 

@@ -431,6 +431,7 @@ class Route:
     holder: Any
     raising: tuple[Any, ...]
     references: tuple[Any, ...]
+    shapes: list[Any]
 
     def __init__(self, references: Any, raising: Any, holder: Any, shapes: Any) -> None:
         self.references, self.raising = references, raising
