@@ -502,7 +502,7 @@ class Routes:
         self.entries = entries if self.by_sender else None
         self.names = self.names and by_value
         self.open = self.names or self.classes
-        self.unnamed = objects and by_value
+        self.unnamed = 1 if objects and by_value else 0
         self.open_to_str = False
         self.more: dict[Any, Any] = {}
         if self.classes:

@@ -46,6 +46,8 @@ cdef class Version:
     cdef readonly list past
     @cython.locals(number=Py_ssize_t)
     cpdef bump(self)
+    @cython.locals(changing=Py_ssize_t)
+    cpdef bint change_if(self, moment, table, list kept, change, tuple args) except -1
 
 
 @cython.final
