@@ -467,11 +467,12 @@ class Routes:
     are asked for when its route is made, and only where the table has such keys: `names`,
     `classes`.  So a sender that is not in `by_sender` is looked at further if the table is `open`;
     one that is a str, if a class is connected that a str belongs to (`open_to_str`), or objects
-    whose names are not known yet (`unnamed`).  `more` has what is worked out then.
+    whose names are not known yet (`unnamed`).  `more` has what is worked out then, and `dead` the
+    keys of senders that have died since.
     """
 
     __slots__ = (
-        *("__weakref__", "any", "by_sender", "classes", "entries", "more", "names", "open"),
+        *("any", "by_sender", "classes", "dead", "entries", "more", "names", "open"),
         *("open_to_str", "seen", "sole", "unnamed"),
     )
 
@@ -505,6 +506,7 @@ class Routes:
         self.unnamed = 1 if objects and by_value else 0
         self.open_to_str = False
         self.more: dict[Any, Any] = {}
+        self.dead: list[Any] = []
         if self.classes:
             for key in make_class_keys(""):
                 if key in self.by_sender:
@@ -512,23 +514,32 @@ class Routes:
 
 
 class Forget:
-    """Drops the route that is kept for a sender; called when that dies."""
+    """Notes the death of a sender for which a route is kept; called when it dies."""
 
-    __slots__ = ("routes", "sender_key")
+    # Not a weak reference to the routes: without a GIL, the deallocation that Cython writes for
+    # what can be weakly referenced races with that of the references.
 
-    def __init__(self, routes: Any, sender_key: Any) -> None:
-        self.routes = ReferenceType(routes)
-        self.sender_key = sender_key
+    __slots__ = ("dead", "sender_key")
+
+    def __init__(self, dead: Any, sender_key: Any) -> None:
+        self.dead, self.sender_key = dead, sender_key
 
     def __call__(self, reference: Any) -> None:
-        """Drop the route."""
-        forget_route(self.routes(), self.sender_key)
+        """Note the death."""
+        append(self.dead, self.sender_key)
 
 
-def forget_route(routes: Any, sender_key: Any) -> None:
-    """Drop the route that is kept for a sender, if the routes are still there."""
-    if routes is not None:
+def forget_dead(routes: Any) -> bool:
+    """Drop the routes that are kept for senders that died; return whether there were any."""
+    found = False
+    while routes.dead:
+        found = True
+        try:
+            sender_key = pop(routes.dead)
+        except IndexError:  # another thread took it
+            break
         drop(routes.by_sender, sender_key, None)
+    return found
 
 
 def share_route(shared: Any, holder: Any) -> Route:
@@ -893,9 +904,10 @@ class Connections:
             route = found
             if not is_dead(route.holder):
                 return route
-            # CPython 3.14 calls no callback of a weak reference that was made while its target
-            # was being finalized.
-            self._version.bump()
+            if not forget_dead(routes):
+                # CPython 3.14 calls no callback of a weak reference that was made while its target
+                # was being finalized.
+                self._version.bump()
 
     def know_sender(self, sender: Any) -> None:
         """Know who the sender of entries is that are yet to come, for a new signal."""
@@ -952,9 +964,10 @@ class Connections:
             return shared
         else:
             try:
-                holder = ReferenceType(sender, Forget(routes, sender_key))
+                holder = ReferenceType(sender, Forget(routes.dead, sender_key))
             except TypeError:
                 return shared
+            forget_dead(routes)
         route = share_route(shared, holder)
         routes.by_sender[sender_key] = route
         if is_dead(holder):

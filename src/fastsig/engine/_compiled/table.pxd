@@ -28,7 +28,7 @@ cdef add_to_past(Version version, tuple note)
 cpdef make_label(receiver)
 cdef make_table(Version version, entries=*)
 cdef find_entry(known, tuple keys)
-cdef forget_route(Routes routes, sender_key)
+cdef bint forget_dead(Routes routes) except -1
 cdef Route make_route(list entries, places, holder=*)
 cdef Route share_route(Route shared, holder)
 @cython.locals(groups=dict)
@@ -71,7 +71,6 @@ cdef class Route:
 @cython.final
 @cython.no_gc_clear
 cdef class Routes:
-    cdef object __weakref__
     cdef Py_ssize_t seen
     cdef dict by_sender
     cdef Route any
@@ -83,11 +82,12 @@ cdef class Routes:
     cdef bint open_to_str
     cdef fs_number unnamed
     cdef dict more
+    cdef list dead
 
 
 @cython.final
 cdef class Forget:
-    cdef object routes
+    cdef list dead
     cdef object sender_key
 
 
