@@ -7,9 +7,6 @@ import sysconfig
 
 CORES = ("compiled", "pure")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-NO_FORKS_AMONG_THREADS = (
-    "without a GIL, a child inherits the locks of whatever other threads use, of a dict, too"
-)
 
 
 def load(core):

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cores import FREE_THREADED, NO_FORKS_AMONG_THREADS
 
 FILE = Path(__file__).parent / "scenarios.py"
 SCENARIOS = [
@@ -32,10 +31,8 @@ SCENARIOS = [
             not hasattr(sys, "getrefcount"), reason="needs that what is dropped dies"
         ),
     ),
-    *(
-        pytest.param(name, marks=pytest.mark.skipif(FREE_THREADED, reason=NO_FORKS_AMONG_THREADS))
-        for name in ("fork_among_threads", "fork_in_the_middle_among_threads")
-    ),
+    "fork_among_threads",
+    "fork_in_the_middle_among_threads",
 ]
 MINUTES = float(os.environ.get("FASTSIG_TEST_MINUTES", "0"))
 SECONDS = MINUTES * 60 / len(SCENARIOS) / 2 or 1.5
