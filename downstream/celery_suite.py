@@ -197,6 +197,7 @@ def outcomes(python, unpacked, tests, when, pure):
     done = output(
         (
             *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=."),
+            *("-p", "no:fastsig"),  # its plugin would import the package
             *("-p", "suite_plugin", "-p", "celery.contrib.pytest"),  # in this order
             *("--continue-on-collection-errors", "--timeout=300", *tests),
         ),
