@@ -1,13 +1,13 @@
-"""Celery's face: Celery's own signals on fastsig's engine, where they are.
+"""Celery's face: it runs Celery's own signals on fastsig's engine.
 
 `install` patches the methods of Celery's signal class, and *adopts* its signals: each gets an
-engine.  No signal is replaced, so whoever holds one, its `send` or its class, now or from before,
-goes on using it.  Where somebody else has changed the class, a subclass or a signal, their code and
-Celery's is what runs.
+engine.  No signal is replaced, so a reference to a signal, to its `send` or to the class stays
+valid, even if it was taken before.  If other code has changed the class, a subclass or a signal,
+that code and Celery's run instead of the engine.
 
 An adopted signal has three more entries in its ``__dict__``: ``_fastsig``, its engine;
-``receivers``, the engine's table; and, compiled, ``send``, the engine's bound method, which costs a
-call site less than one that is found on the class.
+``receivers``, the engine's table; and, compiled, ``send``, the engine's bound method, which is
+cheaper to call than a method that is found on the class.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ METHODS = (
 """The methods of Celery's class that are patched."""
 
 PARTS = "_clear_dead_receivers", "_remove_receiver", "receivers"
-"""What only Celery's own code uses: a class that overrides one of these is left to that code."""
+"""What only Celery's own code uses: a signal whose class overrides one of these is not adopted."""
 
 WATCHED = frozenset({"receivers", "send", "__class__", "_connect_signal", "_live_receivers"})
-"""The attributes of a signal whose change the engine is told."""
+"""The attributes of a signal: when one of them changes, the engine is notified."""
 
 PUBLISHING = frozenset({"before_task_publish", "after_task_publish", "task_sent"})
 """The signals that are sent when a task is published."""
@@ -78,20 +78,21 @@ lock = RLock()
 
 
 class _Gone:
-    """What the reference in `DEAD_ENTRY` refers to."""
+    """The class of the dead object that `DEAD_ENTRY` refers to."""
 
 
 DEAD_ENTRY = (("fastsig", id(None)), ref(_Gone()))
-"""The one entry that stays in a list that a signal had before it was adopted.
+"""The only entry that stays in a list when a signal gets another one: its list from before it was
+adopted, or the engine's table when the signal is released.
 
-Such entries occur in Celery's own lists.  So whoever holds the list and only asks whether it is
-empty, as the closures of Celery's tracers do, goes on sending."""
+Code that still holds the old list and only checks whether it is empty, as the closures of Celery's
+tracers do, therefore goes on sending.  Celery's own lists may have dead entries, too."""
 
 
 def install() -> None:
     """Let Celery's signals run on fastsig's engine; their receivers stay connected.
 
-    Installing twice is installing once.
+    If they already do, nothing happens.
     """
     face = current_face()
     if face is not None:
@@ -99,9 +100,9 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Give Celery its own dispatch back; the receivers that are connected stay connected.
+    """Restore Celery's own dispatch; the connected receivers stay connected.
 
-    Celery cannot call those that do not take ``**kwargs``: it logs a `TypeError` for each.
+    Celery cannot call those that do not accept ``**kwargs``: it logs a `TypeError` for each.
     """
     for face in faces:
         face.uninstall()
@@ -114,7 +115,7 @@ def installed() -> bool:
 
 
 def current_face() -> Face | None:
-    """Return the face of Celery as it is imported now, None if its class is not as expected."""
+    """Return the face of the imported Celery, or None if its signal class is not as expected."""
     module: Any = import_module("celery.utils.dispatch.signal")
     for face in faces:
         if face.module is module and face.Signal is module.Signal:
@@ -126,7 +127,7 @@ def current_face() -> Face | None:
 
 
 class CeleryPolicy(LoggingPolicy):
-    """What is Celery's own: its logger, tasks as receivers, and what others have overridden."""
+    """The policy of Celery's signals: the logger, tasks as receivers, and overrides."""
 
     def __init__(self, face: Face) -> None:
         self.face = face
@@ -135,7 +136,7 @@ class CeleryPolicy(LoggingPolicy):
         return self.face.module.logger  # looked up each time: it may be patched
 
     def fail(self, signal: Any, receiver: Any, exception: Exception) -> Any:
-        """Log the exception as Celery does; on stderr while nobody hears the log."""
+        """Log the exception as Celery does; print it to stderr if no handler outputs it."""
         logger = self.get_logger()
         super().fail(signal, receiver, exception)
         if (
@@ -159,17 +160,17 @@ class CeleryPolicy(LoggingPolicy):
         return OTHER, None, (), tuple(chosen)
 
     def overrides(self, engine: RobustEngine, signal: Any) -> tuple[Any, Any] | None:
-        """Return what sends in the engine's place, None for nothing.
+        """Return what sends instead of the engine, or None if the engine does.
 
         Returns:
-            ``(for the signal's send, for the class's send)``: somebody's `send`, or Celery's,
-            where what it calls is somebody's.
+            ``(for the signal's send, for the class's send)``: a `send` that other code has put in
+            place, or Celery's own, if other code has overridden what that calls.
         """
         return self.face.find_overrides(engine, signal)
 
 
 class Face:
-    """Celery's signals of one copy of its dispatch module."""
+    """The face of the signals of one copy of Celery's dispatch module."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
@@ -217,7 +218,7 @@ class Face:
             self.rebind(tables)
 
     def is_stock(self, function: Any) -> bool:
-        """Return whether a function is Celery's own, not one with its name and module."""
+        """Return whether a function is Celery's own, not just one with the same name and module."""
         return type(function) is FunctionType and function.__globals__ is vars(self.module)
 
     def find_overrides(self, engine: RobustEngine, signal: Any) -> tuple[Any, Any] | None:
@@ -230,7 +231,7 @@ class Face:
         return None if send is live is None else (send or live, live)
 
     def overrides_live_receivers(self, signal: Any) -> bool:
-        """Return whether Celery's code has to find the receivers of a signal."""
+        """Return whether other code has overridden how a signal finds its receivers."""
         kind, own = type(signal), vars(signal)
         return (
             kind._live_receivers is not self.patches["_live_receivers"] or "_live_receivers" in own
@@ -249,7 +250,7 @@ class Face:
     # Adopting
 
     def find_engine(self, signal: Any) -> Any:
-        """Return the engine of a signal that is called through its class; or Celery's `send`."""
+        """Return the engine of a signal that is sent through its class, or else Celery's `send`."""
         return self.adopt(signal) or bind(self.stock["send"], signal)
 
     def engine_of(self, signal: Any) -> RobustEngine | None:
@@ -259,7 +260,7 @@ class Face:
         return self.adopt(signal)
 
     def adopt(self, signal: Any) -> RobustEngine | None:
-        """Return the engine of a signal, which may be new; None if Celery's code has to run."""
+        """Return the engine of a signal, make it if needed; None if Celery's code has to run."""
         if not self.can_adopt(signal):
             return None
         with lock:
@@ -268,7 +269,7 @@ class Face:
             if engine is not None and engine.get_owner() is signal:
                 return engine  # type: ignore[no-any-return]
             if engine is not None and is_send_of(own.get("send"), engine):
-                del own["send"]  # it is the one of the signal that this is a copy of
+                del own["send"]  # it belongs to the signal that this one was copied from
             engine = self.make_engine(signal)
             old = own.get("receivers")
             know_tasks(engine, old or ())
@@ -293,10 +294,10 @@ class Face:
             vars(signal).setdefault("send", engine.send)
 
     def convert(self, engine: RobustEngine, entries: Iterable[Any]) -> Iterator[Any]:
-        """Yield entries of Celery's as the engine makes them.
+        """Yield Celery's entries in the form that the engine gives them.
 
-        Celery's references do not tell the engine of a death; and before 5.7, Celery knew a bound
-        method by its function alone.
+        Celery's weak references do not notify the engine when a receiver dies.  Before 5.7, Celery
+        identified a bound method by its function alone.
         """
         make_id = self.module._make_id
         for (receiver_key, sender_key), reference in list(entries):
@@ -311,7 +312,7 @@ class Face:
             )
 
     def release(self, signal: Any) -> list[Any]:
-        """Make a signal Celery's own again; return its list."""
+        """Return a signal to Celery's own dispatch; return its list of receivers."""
         own = vars(signal)
         engine = own.pop("_fastsig")
         table, old = engine.receivers, own.pop("_fastsig_list", [])
@@ -340,15 +341,15 @@ class Face:
         """Yield the signals in Celery's modules and apps; others are adopted when they are used."""
         for owner in find_owners():
             for value in list(vars(owner).values()):
-                # Not isinstance: it would evaluate a proxy, and so make an app.
+                # Not isinstance, which would evaluate a proxy, and so create an app.
                 if issubclass(type(value), self.Signal):
                     yield value
 
     def rebind(self, tables: dict[int, Any]) -> None:
-        """Let Celery's modules, publishers and tracers use the present `send` and lists.
+        """Let Celery's modules, publishers and tracers use the current `send` and lists.
 
-        Only speed depends on it: see `DEAD_ENTRY`, and `_live_receivers`, which a held `send` of
-        Celery's calls.
+        Only speed depends on this: an old list still has the `DEAD_ENTRY`, and an old `send` of
+        Celery's calls `_live_receivers`, which is patched.
         """
 
         def rebound(value: Any) -> Any:
@@ -388,7 +389,7 @@ class Face:
 
 
 def find_owners() -> Iterator[Any]:
-    """Yield what holds Celery's signals: its modules and its apps."""
+    """Yield the objects that hold Celery's signals: its modules and its apps."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "celery" and module is not None:
             yield module
@@ -401,7 +402,7 @@ def find_apps() -> list[Any]:
 
 
 def know_tasks(engine: RobustEngine, entries: Iterable[Any]) -> None:
-    """Tell an engine which tasks the senders of Celery's entries are, which have only their ids."""
+    """Tell an engine which tasks the sender ids in Celery's entries belong to."""
     keys = {entry[0][1] for entry in list(entries) if type(entry[0][1]) is int}
     if keys - {id(None)}:
         for app in find_apps():
@@ -419,8 +420,8 @@ def bind(function: Any, signal: Any) -> Any:
 
 
 def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function for one scope
-    """Return what to patch Celery's class with."""
-    # All are local names: those of a module may be gone before the last callback at exit.
+    """Return the attributes to patch Celery's class with, by name."""
+    # All names are local: a module's globals may be gone before the last callback at exit.
     Signal, stock, policy, module = face.Signal, face.stock, face.policy, face.module
     engine_of, adopt, can_adopt = face.engine_of, face.adopt, face.can_adopt
     make_engine, give_send = face.make_engine, face.give_send
@@ -449,7 +450,9 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         engine = engine_of(self)
         if engine is None or overrides_connect_signal(self):
             if subclasses:
-                raise TypeError("subclasses=True: this signal is left to Celery's own code")
+                raise TypeError(
+                    f"subclasses=True needs fastsig's engine, which {self!r} does not run on"
+                )
             if on_error is not None or once or not isinstance(retry, int):
                 raise TypeError(
                     "on_error, once and Retry need fastsig's engine, which"
@@ -547,7 +550,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         ):
             stock["__init__"](self, providing_args, use_caching, name)
             return
-        # Not by Celery's own, each of whose assignments would go through `__setattr__`.
+        # Not Celery's own `__init__`: each of its assignments would go through `__setattr__`.
         engine = make_engine(self)
         own["receivers"] = engine.receivers
         own["providing_args"] = set(() if providing_args is None else providing_args)
@@ -614,7 +617,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
 
 
 def names_of(receiver: Any) -> set[str] | None:
-    """Return the names that a receiver takes by keyword, None for any; a task's are its `run`'s."""
+    """Return the names that a receiver (or a task's `run`) takes by keyword, None for any."""
     receiver = resolve_proxy(receiver)
     return keywords_of(receiver.run if is_task(receiver) else receiver)
 
@@ -624,7 +627,7 @@ def check_task(signal: Any, receiver: Any) -> None:
 
     Raises:
         ValueError: It requires arguments that the signal never sends, so it is meant as a sender;
-            or it is queued by what it would itself cause to be sent.
+            or it is queued, and the signal is sent whenever a task is queued.
     """
     if type(receiver) is Queued and getattr(signal, "name", None) in PUBLISHING:
         raise ValueError(
@@ -644,23 +647,23 @@ def check_task(signal: Any, receiver: Any) -> None:
 
 
 def queued(task: Any, **options: Any) -> Queued:
-    """Return a receiver that publishes a task with those of the sent arguments that it names.
+    """Return a receiver that publishes a task with the sent arguments that the task names.
 
-    The signal keeps it: ``order_paid.connect(queued(send_receipt, countdown=5))``.  To disconnect
-    it, pass an equal one: of the same task, with the same options.
+    The signal keeps it alive: ``order_paid.connect(queued(send_receipt, countdown=5))``.  To
+    disconnect it, pass an equal one, with the same task and the same options.
 
     Arguments:
-        task: A task; one with ``**kwargs`` gets everything but `signal` and `sender`.
-        **options: What ``task.apply_async`` takes, but not its arguments.
+        task: A task.  With ``**kwargs``, it gets all arguments except `signal` and `sender`.
+        **options: The options of ``task.apply_async``, except `args` and `kwargs`.
 
     Raises:
-        TypeError: It is no task, or the options have arguments for it.
+        TypeError: `task` is not a task, or `args` or `kwargs` is among the options.
     """
     if not (is_task(task) or hasattr(type(task), "_get_current_object")):
         raise TypeError(f"queued() takes a task, got {type(task).__name__!r}")
     for name in ("args", "kwargs"):
         if name in options:
-            raise TypeError(f"queued() passes what is sent: {name!r} is no option")
+            raise TypeError(f"queued() passes the sent arguments: {name!r} is not an option")
     return Queued(task, options)
 
 
@@ -697,7 +700,7 @@ class Queued:
 
 
 def take_all(receiver: Any) -> Any:
-    """Return a receiver, wrapped if it does not take all arguments: Celery's `send` passes all."""
+    """Return a receiver that takes all arguments, as Celery's `send` passes: wrapped if needed."""
     names = names_of(receiver)
     if names is None:
         return receiver
@@ -705,9 +708,9 @@ def take_all(receiver: Any) -> Any:
 
 
 def is_unheard(logger: Any) -> bool:
-    """Return whether nobody but NullHandlers hears what is logged.
+    """Return whether only NullHandlers get what is logged, so that it is not output.
 
-    So it is in a worker until Celery has set up logging (celery/celery#4609).
+    This is so in a worker until Celery has set up logging (celery/celery#4609).
     """
     while isinstance(logger, logging.Logger):
         if any(type(handler) is not logging.NullHandler for handler in logger.handlers):
