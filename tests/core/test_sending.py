@@ -13,7 +13,7 @@ def test_no_receiver(signal):
     assert signal.send(sender="s") == []
 
 
-def test_each_send_returns_a_list_of_its_own(signal):
+def test_each_send_returns_a_new_list(signal):
     assert signal.send(None) is not signal.send(None)
 
 
@@ -32,8 +32,8 @@ def test_arguments(signal):
     assert list(seen) == ["signal", "sender", "value"]
 
 
-def test_send_robust_is_like_send(Signal, signal):
-    """As in Celery, both log the exception of a receiver and return it."""
+def test_send_robust_works_like_send(Signal, signal):
+    """As in Celery, both log an exception that a receiver raises, and return it."""
     assert Signal.send_robust.__doc__ == Signal.send.__doc__
     assert inspect.signature(Signal.send_robust) == inspect.signature(Signal.send)
 
@@ -66,12 +66,12 @@ def test_refused_calls(signal, connected, args, kwargs):
             getattr(signal, name)(*args, **kwargs)
 
 
-def test_self_is_a_name_like_any_other(signal):
+def test_an_argument_may_be_called_self(signal):
     receiver = signal.connect(lambda self, **kwargs: self)
     assert signal.send(None, self=3) == [(receiver, 3)]
 
 
-class TestFailing:
+class TestExceptions:
     def test_exception_is_logged_and_returned(self, signal, caplog):
         error = ValueError("bad")
 
@@ -194,7 +194,7 @@ class TestFailing:
             signal.send(None)
 
     @pytest.mark.parametrize("response", [None, 0, "failed", ()])
-    def test_the_response_may_be_another(self, engine, signal, response):
+    def test_the_policy_may_replace_the_response(self, engine, signal, response):
         """The result of `Policy.fail` becomes the response."""
         seen = []
 
@@ -217,7 +217,7 @@ class TestFailing:
         assert signal.send(None) == [(bad, response), (later, "later")]
         assert seen == [(signal, bad, error, error)]
 
-    def test_a_name_sent_twice(self, signal):
+    def test_an_argument_called_signal(self, signal):
         receivers = [lambda **kwargs: 1, lambda signal: 1, print]
         for receiver in receivers:
             signal.connect(receiver, weak=False)
