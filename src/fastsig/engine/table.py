@@ -1,21 +1,21 @@
-"""WHO is called: the connections of one signal, their keys, lifetimes and routes.
+"""Which receivers are called: the connections of a signal, their keys, lifetimes and routes.
 
-One source for two builds: Python runs it as it stands, and Cython compiles it as
+Both builds use this source: Python runs it as it is, and Cython compiles it as
 ``fastsig.engine._compiled.table``, with the types that ``_compiled/table.pxd`` declares.
 
 `Connections._cell` holds everything that changes (see `_begin`).  Each item is replaced as a whole,
 so a send reads it without a lock.  Routes are used only while their `seen` is the number of the
-signal's `Version`; every edit puts `NO_ROUTES` in their place.
+signal's `Version`; every edit replaces them with `NO_ROUTES`.
 
-An edit is worked out without a lock.  Then `_commit` takes the lock of all edits, and does nothing
-unless the State and the number are still those that the edit was worked out from; the edit starts
-again.  No foreign code runs under the lock: keys are compared before it is taken, and whatever an
-edit drops lives until it is released.  Should foreign code run there all the same (a garbage
-collection before 3.12, an OS signal handler, a tracer), it runs in the same thread, between two
-lines; so each check stands on one line with the change that it guards.
+An edit is prepared without a lock.  Then `_commit` runs, with the lock that all edits share.  If
+the State or the number has changed since the edit was prepared, it does nothing, and the edit
+starts again.  No foreign code runs under the lock: keys are compared before it is taken, and the
+objects that an edit drops are kept alive until it is released.  If foreign code does run there (a
+garbage collection before 3.12, an OS signal handler, a tracer), it runs in the same thread, between
+two lines; so each check is on the same line as the change that it guards.
 
-Avoid comprehensions over objects that are made on the way: if the append runs out of memory, Cython
-3.3 decrements the reference count of the item twice.
+Avoid comprehensions whose items are new objects: if the append runs out of memory, Cython 3.3
+decrements the reference count of the item twice.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     Entry = tuple[Any, ...]
     """``((receiver key, sender key), reference, ...)``: a face may add more."""
 
-# Called by these names, not as methods: those of `Table` are edits, and for a typed dict Cython
-# would borrow a value that another thread may replace.
+# Call these by name, not as methods: the methods of `Table` are edits, and for a method of a typed
+# dict, Cython would borrow a value that another thread may replace.
 append, pop, replace = list.append, list.pop, list.__setitem__
 get, drop = dict.get, dict.pop
 ALL = slice(None)
 
 ANY = id(None)
-"""The sender key of a connection that takes every sender."""
+"""The sender key of a connection for any sender."""
 
 CLASS = "class"
-"""The first part of the sender key ``(CLASS, id(class))``, of a class with its subclasses and their
-instances."""
+"""The first item of a sender key ``(CLASS, id(class))``, which matches a class, its subclasses and
+their instances."""
 
 NEVER = -1
-"""The version of what is not valid, or not yet."""
+"""The version number of a state or of routes that are not valid."""
 
 NUMBERS = count(1)
 
 PAST = 16
-"""So many receivers that died, or were not connected after all, are remembered of a signal."""
+"""How many receivers that died, or were not connected, a signal remembers."""
 
 PLAIN = Policy()
 """The policy of an engine that is not configured."""
@@ -62,7 +62,7 @@ ENGINES: dict[int, Any] = {}
 """Weak references to all engines, each under a number of its own: see `list_engines`."""
 
 WATCHERS: list[Any] = [None]
-"""The watcher that a new signal begins with: see `watch_new`."""
+"""The watcher that a new signal starts with: see `watch_new`."""
 
 
 # Keys and references
@@ -97,7 +97,7 @@ def make_key(thing: Any) -> Any:
 
 
 class Subclasses:
-    """Stands for a sender: a class, its subclasses, and the instances of these."""
+    """A sender that matches a class, its subclasses, and their instances."""
 
     __slots__ = ("base",)
 
@@ -106,14 +106,14 @@ class Subclasses:
 
 
 def make_sender_key(sender: Any, by_value: Any) -> Any:
-    """Return the key of a sender that somebody connects for."""
+    """Return the key under which a connection has its sender."""
     if type(sender) is Subclasses_:
         return (CLASS, id(sender.base))
     return make_key(sender) if by_value else id(sender)
 
 
 def is_class_key(sender_key: Any) -> bool:
-    """Return whether a sender key is that of a class with its subclasses."""
+    """Return whether a sender key matches a class with its subclasses."""
     return (
         type(sender_key) is tuple
         and len(sender_key) == 2
@@ -123,7 +123,7 @@ def is_class_key(sender_key: Any) -> bool:
 
 
 def make_class_keys(sender: Any) -> list[Any]:
-    """Return the keys of the classes that a sender is or belongs to."""
+    """Return the class keys that match a sender."""
     kinds = [type(sender)]
     if issubclass(kinds[0], type):
         kinds = [sender] if kinds[0] is type else [sender, kinds[0]]
@@ -163,10 +163,10 @@ def make_reference(thing: Any, callback: Any) -> Any:
 
 
 def make_holder(sender: Any, by_value: Any, callback: Any) -> Any:
-    """Return what guarantees that no other object gets this sender's key.
+    """Return a sender's holder, which prevents that another object is taken for the sender.
 
-    That is a weak reference; where there can be none, a tuple that keeps the sender alive; None
-    for a sender whose key is its value.
+    It is a weak reference; a tuple that keeps the sender alive, if that cannot be weakly
+    referenced; or None, if the sender's key is its value.
     """
     if sender is None:
         return None
@@ -181,7 +181,7 @@ def make_holder(sender: Any, by_value: Any, callback: Any) -> Any:
     except TypeError:
         return (
             sender,
-        )  # in a tuple, so that a sender that is a weak reference is not taken for one
+        )  # in a tuple, so that a sender that is a weak reference is not mistaken for a holder
 
 
 def is_dead(reference: Any) -> bool:
@@ -199,14 +199,14 @@ def resolve(reference: Any) -> Any:
 
 
 class Version:
-    """What changes with a signal.
+    """The version of a signal's connections, which changes with them.
 
-    `number` changes with every death, with every change of the table from outside, and whenever
-    something is in doubt; `edits` counts the signal's own edits, and only `change_if` reads it.
-    `past` has the labels of the receivers that died last, and what `Connections.remember` was told.
+    `number` changes when a receiver or a sender dies, when the table is changed from outside, and
+    in cases of doubt.  `edits` counts the signal's own edits, for `change_if`.  `past` has the
+    labels of the last receivers that died, and what was passed to `Connections.remember`.
 
-    It is the callback of the weak references to senders, and refers to no signal: so it can be
-    called at any time, and keeps none alive.
+    It is the callback of the weak references to senders.  It does not refer to the signal, so it
+    can be called at any time, and does not keep the signal alive.
     """
 
     __slots__ = ("edits", "number", "past")
@@ -224,25 +224,25 @@ class Version:
     def __call__(self, reference: Any = None) -> None:
         self.bump()
 
-    # With the lock held: see `Connections`.
+    # Called with the lock held: see `Connections`.
 
     def look_at(self, table: Any) -> Any:
-        """Return the moment, and the entries of the table at that moment."""
+        """Return the moment (number and edits), and the entries that the table has then."""
         moment = (self.number, self.edits)
         return moment, [*table]
 
     def change(self, table: Any, kept: Any, method: Any, args: Any) -> Any:
-        """Change the table; `kept` gets what it held, to live until the lock is released."""
+        """Change the table; `kept` keeps its old entries alive until the lock is released."""
         kept.extend(table)
-        self.bump()  # before: the change may be interrupted by an exception
+        self.bump()  # here, too: an exception may interrupt the change
         try:
             return method(table, *args)
         finally:
             self.bump()
 
     def change_if(self, moment: Any, table: Any, kept: Any, change: Any, args: Any) -> bool:
-        """Do ``change(*args)`` if nothing has changed since that moment; return whether."""
-        # Checked again after the number was changed: foreign code may have run before it was.
+        """Call ``change(*args)`` if nothing has changed since a moment; return whether it did."""
+        # Checked again after the number is set: foreign code may have run before that.
         seen, edits = moment
         changing = next(NUMBERS)
         kept.extend(table)
@@ -257,7 +257,7 @@ class Version:
 
 
 class Death:
-    """The callback of a weak reference to a receiver, which has its label: see `make_label`."""
+    """The callback of a weak reference to a receiver, with the label that `make_label` made."""
 
     __slots__ = ("label", "version")
 
@@ -266,25 +266,25 @@ class Death:
         self.label = label
 
     def __call__(self, reference: Any = None) -> None:
-        """Bump the version, and remember who died."""
+        """Bump the version, and remember the receiver that died."""
         note_death(self.version, self.label)
 
 
 def note_death(version: Any, label: Any) -> None:
-    """Bump a version, and remember who died."""
+    """Bump a version, and remember the receiver that died."""
     version.bump()
     add_to_past(version, (label, None))
 
 
 def add_to_past(version: Any, note: Any) -> None:
-    """Remember something, and forget what is older than the last few."""
+    """Remember a note, and forget all but the last `PAST` notes."""
     append(version.past, note)
     if len(version.past) > PAST:
         del version.past[:-PAST]
 
 
 def make_label(receiver: Any) -> Any:
-    """Return what is remembered of a receiver: its code, or the name of its class."""
+    """Return the label under which a receiver is remembered: its code, or its class's name."""
     if type(receiver) is MethodType:
         receiver = receiver.__func__
     if type(receiver) is FunctionType:
@@ -293,7 +293,7 @@ def make_label(receiver: Any) -> Any:
 
 
 class Table(list):  # type: ignore[type-arg]
-    """The connections in order: a list whose changes from outside the signal notices.
+    """The connections in order: a list that tells its signal of changes from outside.
 
     Raises:
         TypeError: An entry is malformed; nothing is changed.
@@ -303,7 +303,7 @@ class Table(list):  # type: ignore[type-arg]
 
     version: Any
     locked: Any = None
-    """Calls a function with the lock of all edits; each build sets it."""
+    """Calls a function with the lock that all edits share; each build sets it."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (list, ([*self],))
@@ -312,8 +312,8 @@ class Table(list):  # type: ignore[type-arg]
         return Table_.locked(self.version.change, self, [], method, args)
 
     def _change_at(self, work_out: Any, method: Any, *args: Any) -> None:
-        """Change the list as is worked out, without the lock, from its entries."""
-        change = method.__get__(self)  # bound before, as in `Connections._refresh`
+        """Change the list; `work_out` makes the last argument of `method` from its entries."""
+        change = method.__get__(self)  # bound here, as in `Connections._refresh`
         while True:
             moment, entries = Table_.locked(self.version.look_at, self)
             all_args = (*args, work_out(entries))
@@ -401,7 +401,7 @@ def check_entries(entries: Any) -> list[Any]:
 
 
 def plain_place(place: Any) -> Any:
-    """Return an index or slice that is made of int, which runs no code when it is used."""
+    """Return an index or slice of plain int, so that using it does not run foreign code."""
     if type(place) is not slice:
         return as_int(place)
     parts = []
@@ -411,7 +411,7 @@ def plain_place(place: Any) -> Any:
 
 
 class RaisingEntry(tuple):  # type: ignore[type-arg]
-    """An entry of a receiver whose exceptions reach the sender, from `send_robust`, too."""
+    """An entry of a receiver whose exceptions reach the sender, even from `send_robust`."""
 
     __slots__ = ()
 
@@ -422,8 +422,8 @@ class RaisingEntry(tuple):  # type: ignore[type-arg]
 class Route:
     """The connections that one sender reaches, in order; `shapes` has the call plans made so far.
 
-    `holder` is the sender's: a route to a dead sender is not used.  `raising` has the references
-    of each `RaisingEntry`.
+    `holder` is the sender's: a route is not used once its sender is dead.  `raising` has the
+    references of each `RaisingEntry`.
     """
 
     __slots__ = ("holder", "raising", "references", "shapes")
@@ -438,7 +438,7 @@ class Route:
         self.holder, self.shapes = holder, shapes
 
     def raises(self, receiver: Any) -> bool:
-        """Return whether what this receiver raises reaches the sender from every send."""
+        """Return whether exceptions of this receiver reach the sender from every send."""
         for reference in self.raising:
             found = resolve(reference)
             if found is receiver or (type(found) is MethodType and found == receiver):
@@ -447,7 +447,7 @@ class Route:
 
 
 def make_route(entries: Any, places: Any, holder: Any = None) -> Route:
-    """Return the route that has the entries at these places."""
+    """Return a route with the entries at these places."""
     references, raising = [], []
     for place in places:
         entry = entries[place]
@@ -460,15 +460,15 @@ def make_route(entries: Any, places: Any, holder: Any = None) -> Route:
 class Routes:
     """The routes of a table as it was when the number of the version was `seen`.
 
-    `by_sender` maps each sender key in the table to its Route, or to the places of its entries as
-    long as nobody has asked for that; `sole` is everybody's route where there are no such keys.
+    `by_sender` maps each sender key in the table to its Route; until a send needs that, to the
+    places of its entries.  If there are no such keys, `sole` is the route of all senders.
 
-    A sender may be reached under **further keys** than its own: its names, and its classes.  They
-    are asked for when its route is made, and only where the table has such keys: `names`,
-    `classes`.  So a sender that is not in `by_sender` is looked at further if the table is `open`;
-    one that is a str, if a class is connected that a str belongs to (`open_to_str`), or objects
-    whose names are not known yet (`unnamed`).  `more` has what is worked out then, and `dead` the
-    keys of senders that have died since.
+    Besides its own key, a sender may have **further keys**: its names and its classes.  They are
+    determined when its route is made, and only if the table has such keys: `names`, `classes`.
+    So the route of a sender that is not in `by_sender` is worked out from further keys if the table
+    is `open`.  For a str, that is so if a class of a str is connected (`open_to_str`), or if
+    objects are connected whose names are not known yet (`unnamed`).  `more` caches the results, and
+    `dead` has the keys of senders that have died since.
     """
 
     __slots__ = (
@@ -514,7 +514,7 @@ class Routes:
 
 
 class Forget:
-    """Notes the death of a sender for which a route is kept; called when it dies."""
+    """A callback that notes the death of a sender whose route is kept."""
 
     # Not a weak reference to the routes: without a GIL, the deallocation that Cython writes for
     # what can be weakly referenced races with that of the references.
@@ -530,7 +530,7 @@ class Forget:
 
 
 def forget_dead(routes: Any) -> bool:
-    """Drop the routes that are kept for senders that died; return whether there were any."""
+    """Drop the routes of senders that have died; return whether there were any."""
     found = False
     while routes.dead:
         found = True
@@ -543,12 +543,12 @@ def forget_dead(routes: Any) -> bool:
 
 
 def share_route(shared: Any, holder: Any) -> Route:
-    """Return a route for one sender more: many reach the same receivers, and share the plans."""
+    """Return a route for one more sender that reaches the same receivers; it shares the plans."""
     return Route(shared.references, shared.raising, holder, shared.shapes)
 
 
 def group_places(routes: Any) -> Any:
-    """Return the places of each sender key in the table; worked out once."""
+    """Return the places of each sender key in the table; they are computed once."""
     groups = get(routes.more, "groups")
     if groups is None:
         groups = {}
@@ -559,10 +559,10 @@ def group_places(routes: Any) -> Any:
 
 
 def find_once(entries: Any, places: Any) -> list[Any]:
-    """Return the places without those whose receiver key an earlier one has, too.
+    """Return the places, except those with the same receiver key as an earlier one.
 
-    So a receiver that is connected for a task, and for its name, is called once; it is called
-    again if it is connected for any sender, as ever.
+    So a receiver that is connected both for a task and for its name is called once.  Connections
+    for any sender are all kept: such a receiver is called again.
     """
     found = []
     seen = set()
@@ -582,7 +582,7 @@ def find_once(entries: Any, places: Any) -> list[Any]:
 class State:
     """A table, and an index of it at version `seen`.
 
-    `index` maps the hash of an entry's keys to the entry, or to a list of several;
+    `index` maps the hash of an entry's keys to the entry, or to a list of entries;
     `senders` maps a sender key to its holder and the number of its entries.
     """
 
@@ -602,7 +602,7 @@ def make_state(table: Any, seen: Any, index: Any, senders: Any) -> State:
 
 
 class Gone:
-    """Takes an engine out of `ENGINES`; called when it dies."""
+    """A callback that removes an engine from `ENGINES` when the engine dies."""
 
     __slots__ = ("number",)
 
@@ -610,14 +610,14 @@ class Gone:
         self.number = number
 
     def __call__(self, reference: Any) -> None:
-        """Take the engine out."""
+        """Remove the engine."""
         drop(ENGINES, self.number, None)
 
 
 def list_engines() -> list[Any]:
-    """Return all engines that there are; the faces of the newest may not be complete.
+    """Return all living engines; the signals of the newest may not be complete yet.
 
-    Unlike ``gc.get_objects()``, this never gets hold of a tuple that another thread still fills.
+    Unlike ``gc.get_objects()``, this never returns a tuple that another thread is still filling.
     """
     found = []
     for reference in ENGINES.copy().values():
@@ -630,8 +630,8 @@ def list_engines() -> list[Any]:
 class Connections:
     """The connections of one signal.
 
-    The `Engine` of each build, which inherits from it, has the sends, and holds the lock while
-    `_commit` runs.
+    The `Engine` of each build inherits from it, adds the sends, and holds the lock while `_commit`
+    runs.
     """
 
     __slots__ = (
@@ -642,7 +642,7 @@ class Connections:
     _cell: Any
 
     def _begin(self) -> None:
-        """Start without connections, and with senders that are known by their values."""
+        """Start without connections, and with the default policy."""
         self._by_value = self._purges = True
         self._deleted = False
         self._policy, self._owner = PLAIN, None
@@ -651,7 +651,7 @@ class Connections:
             make_state(make_table(self._version), 0, {}, {}),
             NO_ROUTES,  # the routes that a send uses; none while there is a watcher
             None,  # the overrides: see `Policy.overrides`
-            None,  # the watcher, through which a send goes that finds no routes
+            None,  # the watcher: a send that finds no routes goes through it
             NO_ROUTES,  # the routes that it uses
         ]
         number = next(NUMBERS)
@@ -660,7 +660,7 @@ class Connections:
             Table_.locked(self._replace_watcher, [], WATCHERS)
 
     def configure(self, policy: Policy, owner: Any = None) -> None:
-        """Set the policy of the face, and the signal that receivers get; before the first send."""
+        """Set the policy, and the signal that receivers get. Call it before the first send."""
         self._policy, self._owner = policy, owner
         self._by_value, self._purges = policy.by_value, policy.purges
 
@@ -676,11 +676,11 @@ class Connections:
     def receivers(self) -> Any:
         """The live table, a list of ``((receiver key, sender key), reference)`` in order.
 
-        Change it as you like: the next send honours it.  A list that is assigned is copied; a
-        table that was this signal's own is taken back.
+        You may change it: the next send uses the changed table.  If you assign a list, it is
+        copied; if you assign an earlier table of this signal, that very table is used again.
 
         Raises:
-            TypeError: It is not a list, or an entry is malformed; the table is as before.
+            TypeError: It is not a list, or an entry is malformed; the table is unchanged.
         """
         if self._deleted:
             raise AttributeError("receivers")
@@ -698,7 +698,7 @@ class Connections:
 
     @receivers.deleter
     def receivers(self) -> None:
-        # It is missing until it is assigned, as mock expects.
+        # The attribute is missing until it is assigned, as mock expects.
         self.receivers = []
         self._deleted = True
 
@@ -708,8 +708,8 @@ class Connections:
         """Return whether a live receiver would be called if `sender` sent the signal.
 
         Arguments:
-            sender: The sender: whatever `connect` takes for one.
-            senders: Several, in its place: whether any of them reaches a receiver.
+            sender: The sender, in any form that `connect` takes.
+            senders: Several senders instead: whether any of them reaches a receiver.
             subclasses: Accepted as in `connect`; without effect.
         """
         for each in (sender,) if senders is None else senders:
@@ -719,11 +719,11 @@ class Connections:
         return False
 
     def set_watcher(self, watcher: Any) -> None:
-        """Send through ``watcher(engine, sender, named, robust)``; with None, directly again."""
+        """Send through ``watcher(engine, sender, named, robust)``; directly again if it is None."""
         Table_.locked(self._replace_watcher, [], [watcher])
 
     def make_reference(self, receiver: Any) -> Any:
-        """Return a weak reference to a receiver whose death the signal notices.
+        """Return a weak reference to a receiver; the signal notices when that dies.
 
         Raises:
             TypeError: It cannot be weakly referenced.
@@ -731,11 +731,11 @@ class Connections:
         return make_reference(receiver, Death(self._version, make_label(receiver)))
 
     def remember(self, receiver: Any, note: Any) -> None:
-        """Remember of a receiver that it was not connected, and why."""
+        """Remember that a receiver was not connected, and why."""
         add_to_past(self._version, (make_label(receiver), note))
 
     def get_past(self) -> list[Any]:
-        """Return what is remembered, as ``(label, note)``; the note of who died is None."""
+        """Return what is remembered, as ``(label, note)``; the note of a dead receiver is None."""
         return [*self._version.past]
 
     def add_connection(
@@ -746,14 +746,14 @@ class Connections:
         more: Any = (),
         raising: Any = False,
     ) -> Any:
-        """Add a connection, unless there is one with the same keys: return the reference of that.
+        """Add a connection; if there is one with the same keys, return its reference instead.
 
         Arguments:
             receiver_key: The key of the receiver, hashable.
             reference: The receiver, or a weak reference made by `make_reference`.
             sender: The only sender to receive from; None for any.
-            more: What the table's entry has besides.
-            raising: Whether what the receiver raises reaches the sender from every send.
+            more: Further items of the table's entry.
+            raising: Whether exceptions of the receiver reach the sender from every send.
         """
         sender_key = make_sender_key(sender, self._by_value)
         keys = (receiver_key, sender_key)
@@ -813,7 +813,7 @@ class Connections:
                 self._version.bump()
                 return False
             place = self._find_place(state.table, entry)
-            if place < 0:  # another thread removed it meanwhile, or it went by `list.pop(table)`
+            if place < 0:  # another thread removed it meanwhile, or `list.pop(table)` did
                 self._version.bump()
                 continue
             exact = known is entry
@@ -824,9 +824,9 @@ class Connections:
                 return True
 
     def _current(self) -> State:
-        """Return the state; purge what died, and index what was changed from outside, before.
+        """Return the state, after purging what died, and indexing what was changed from outside.
 
-        Edits come here, and the first send after one of these.
+        Every edit calls this, and so does a send that finds no valid routes.
         """
         state: State = self._cell[0]
         if state.seen == self._version.number:
@@ -855,15 +855,15 @@ class Connections:
                 if held is not None:
                     known = get(new.senders, keys[1])
                     new.senders[keys[1]] = (held[0], 1 if known is None else known[1] + 1)
-            # Entries that are not in the table may be put back: their senders stay known.
+            # Entries that were removed may be put back, so their senders stay known.
             for sender_key in list(state.senders):
                 held = get(state.senders, sender_key)
                 if held is None or sender_key in new.senders or type(held[0]) is tuple:
                     continue
                 if not is_dead(held[0]):
                     new.senders[sender_key] = (held[0], 0)
-            # Bound before: where `list.__setitem__` itself is called with a tuple, it makes another
-            # one, which may collect garbage after the check of `_commit`.
+            # Bound here: calling `list.__setitem__` itself with a tuple of arguments makes another
+            # tuple, which may trigger a garbage collection after the check in `_commit`.
             replace_in_table = replace.__get__(state.table)
             if self._commit(state, new, replace_in_table, (ALL, alive)):
                 return new
@@ -905,12 +905,12 @@ class Connections:
             if not is_dead(route.holder):
                 return route
             if not forget_dead(routes):
-                # CPython 3.14 calls no callback of a weak reference that was made while its target
-                # was being finalized.
+                # CPython 3.14 does not call the callback of a weak reference that was made while
+                # its target was being finalized.
                 self._version.bump()
 
     def know_sender(self, sender: Any) -> None:
-        """Know who the sender of entries is that are yet to come, for a new signal."""
+        """Make a sender known to a new signal, before entries with its key are added."""
         state = self._cell[0]
         holder = make_holder(sender, self._by_value, self._version)
         if holder is not None and self._purges:
@@ -927,14 +927,14 @@ class Connections:
     ) -> Route:
         """Return the route of a sender that may be reached under further keys.
 
-        It is kept as long as the sender lives and nothing is edited; not for what cannot be weakly
-        referenced.
+        The route is kept until the sender dies or a connection changes.  It is not kept for a
+        sender that cannot be weakly referenced, unless something is connected for its own key.
 
         Arguments:
             routes: The routes.
             sender: The sender.
             sender_key: Its own key.
-            found: The places for that in `routes`, None if there are none.
+            found: The places of that key in `routes`, None if there are none.
         """
         if self._by_value:
             sender = resolve_proxy(sender)
@@ -976,7 +976,7 @@ class Connections:
         return route
 
     def _add_names(self, routes: Any) -> None:
-        """Let senders that are a str reach what is connected for objects of that name."""
+        """Let a str as the sender reach the receivers of objects with that name."""
         groups = group_places(routes)
         found: dict[Any, Any] = {}
         for sender_key in groups:
@@ -991,8 +991,8 @@ class Connections:
             routes.by_sender[name] = find_once(routes.entries, places)
         routes.unnamed = False
 
-    # With the lock held: no foreign code, and each check on one line with what it guards.  `kept`
-    # gets what they may drop, to live until the lock is released.
+    # Called with the lock held: no foreign code, and each check on the same line as what it guards.
+    # `kept` gets the objects that they may drop, so that those live until the lock is released.
 
     def _snapshot(self) -> Any:
         """Return the state, the version and the entries, as they are at one moment."""
@@ -1014,19 +1014,19 @@ class Connections:
         """Do ``change(*args)`` to the table, and index it; return False if `state` is outdated.
 
         Arguments:
-            state: The state that the edit was worked out from.
-            facts: The state with the index and the senders to go on with.
+            state: The state that the edit was prepared from.
+            facts: The state that has the index and the senders to use from now on.
             change: Changes the table, in C and without an allocation.
             args: The arguments of `change`.
-            exact: Whether the index is valid once `code` leads to `entry`, or to nothing if that is
-                None; otherwise the next operation makes it anew.
+            exact: Whether the index is valid once it maps `code` to `entry`, or drops `code` if
+                `entry` is None; otherwise the next operation rebuilds it.
             code: The hash of the keys.
             entry: The entry that is added.
             sender_key: The key of the sender.
-            held: The sender's holder and number of entries afterwards, None for none.
+            held: The sender's holder and its number of entries afterwards, None if none are left.
         """
-        # Whatever interrupts this leaves an interim state.  That is never valid, so the next
-        # operation makes the index anew from the table; and it knows all senders from before.
+        # An interruption leaves the interim state.  That is never valid, so the next operation
+        # rebuilds the index from the table; all known senders are still in it.
         cell, version, seen = self._cell, self._version, facts.seen
         interim = make_state(state.table, NEVER, facts.index, state.senders)
         final = make_state(state.table, seen, facts.index, facts.senders)
@@ -1049,20 +1049,20 @@ class Connections:
         return True
 
     def _publish(self, kept: Any, state: Any, routes: Routes) -> None:
-        """Let sends use routes that were made of `state`, if that is still the state."""
+        """Let sends use routes that were made from `state`, if that is still the current one."""
         cell, version = self._cell, self._version
         kept.extend(cell)
         place = 1 if cell[3] is None else 4
         if cell[0] is state and version.number == routes.seen: cell[place] = routes  # fmt: skip
 
     def _replace_watcher(self, kept: Any, watchers: Any) -> None:
-        """Take the watcher from a list: that of new signals may be replaced meanwhile."""
+        """Take the watcher from a list, as the one of new signals may be replaced meanwhile."""
         kept.extend(self._cell)
         self._cell[3] = watchers[0]
         self._cell[1] = self._cell[4] = NO_ROUTES
 
     def _replace_table(self, kept: Any, table: Any) -> None:
-        """Make `table` the table.  Its entries keep the senders that are known."""
+        """Make `table` the table; the senders that are known stay known."""
         kept.extend(self._cell)
         while True:
             state: State = self._cell[0]
@@ -1081,12 +1081,12 @@ class Connections:
 
 
 def watch_new(watcher: Any) -> None:
-    """Let each signal that is made from now on begin with this watcher; None for none."""
+    """Let each signal that is made from now on start with this watcher; None for none."""
     WATCHERS[0] = watcher
 
 
 def find_entry(known: Any, keys: Any) -> Any:
-    """Return which of the entries that the index has at one hash has these keys, None for none."""
+    """Return the entry with these keys among those that the index has for a hash, or None."""
     if known is None or (type(known) is not list and known[0] == keys):
         return known
     if type(known) is list:
@@ -1097,7 +1097,7 @@ def find_entry(known: Any, keys: Any) -> Any:
 
 
 NO_ROUTES = Routes(NEVER, [])
-"""What sends find after an edit, until one of them makes the routes."""
+"""The routes after an edit, until a send makes new ones."""
 
 NO_ROUTES.sole = None
 
