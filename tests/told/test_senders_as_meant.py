@@ -7,7 +7,7 @@ import pytest
 
 
 class Task:
-    """As much of Celery's as fastsig knows one by."""
+    """The attributes of a Celery task by which fastsig recognizes one."""
 
     __trace__ = None
 
@@ -26,7 +26,7 @@ class Derived(Base):
     pass
 
 
-class Unweak:
+class NotWeaklyReferenceable:
     __slots__ = ()
 
 
@@ -57,17 +57,17 @@ def mul():
 
 
 class TestNames:
-    def test_a_name_stands_for_the_task(self, signal, add, mul):
+    def test_a_name_matches_the_task(self, signal, add, mul):
         signal.connect(on_one, sender="proj.add")
         assert responses(signal, add) == [1]
         assert responses(signal, Task("proj.add")) == [1]
         assert responses(signal, "proj.add") == [1]
-        for other in (mul, "proj.mul", None, 5, Unweak(), object):
+        for other in (mul, "proj.mul", None, 5, NotWeaklyReferenceable(), object):
             assert responses(signal, other) == []
         assert signal.disconnect(on_one, sender="proj.add")
         assert responses(signal, add) == []
 
-    def test_a_task_stands_for_its_name(self, signal, add, mul):
+    def test_a_task_matches_its_name(self, signal, add, mul):
         signal.connect(on_one, sender=add)
         assert responses(signal, "proj.add") == [1]
         assert responses(signal, add) == [1]
@@ -86,13 +86,13 @@ class TestNames:
         assert responses(signal, add) == responses(signal, "proj.add") == [2, 1, 2]
         assert responses(signal, None) == [2]
 
-    def test_a_receiver_of_both_is_called_once(self, signal, add):
+    def test_a_receiver_connected_for_both_is_called_once(self, signal, add):
         signal.connect(on_one, senders=["proj.add", add])
         assert responses(signal, add) == responses(signal, "proj.add") == [1]
         assert signal.disconnect(on_one, sender=add)
         assert responses(signal, add) == [1]
 
-    def test_methods_are_told_apart(self, signal, add):
+    def test_methods_of_different_objects_are_both_called(self, signal, add):
         class Listener:
             def method(self, sender):
                 return self
@@ -102,7 +102,7 @@ class TestNames:
             signal.connect(each.method, senders=["proj.add", add])
         assert responses(signal, add) == [one, two]
 
-    def test_a_name_that_is_no_str_is_none(self, signal):
+    def test_a_name_that_is_not_a_str_never_matches(self, signal):
         signal.connect(on_one, sender="proj.add")
         assert responses(signal, Task(None)) == []
 
@@ -116,8 +116,8 @@ class TestNames:
         assert responses(signal, "proj.add") == []
 
 
-class TestSeveral:
-    def test_each_may_be_anything(self, signal, add, mul):
+class TestSeveralSenders:
+    def test_names_tasks_and_classes_may_be_mixed(self, signal, add, mul):
         signal.connect(on_one, senders=("proj.mul", add, Base))
         for sender in (add, mul, "proj.add", "proj.mul", Base):
             assert responses(signal, sender) == [1]
@@ -141,17 +141,17 @@ class TestSeveral:
 
         assert responses(signal, mul) == responses(signal, add) == ["first", "second"]
 
-    def test_none_in_it_is_everybody(self, signal, add):
+    def test_none_among_them_matches_any_sender(self, signal, add):
         signal.connect(on_one, senders=[None])
         assert responses(signal, add) == [1]
 
     @pytest.mark.parametrize("senders", ["proj.add", b"proj.add", 5])
-    def test_must_be_several(self, signal, senders):
+    def test_must_be_an_iterable(self, signal, senders):
         with pytest.raises(TypeError, match="senders must be an iterable"):
             signal.connect(on_one, senders=senders)
         assert signal.receivers == []
 
-    def test_not_both(self, signal):
+    def test_sender_and_senders_exclude_each_other(self, signal):
         with pytest.raises(TypeError, match="not both"):
             signal.connect(on_one, sender="a", senders=["b"])
         assert signal.receivers == []
@@ -172,12 +172,12 @@ class TestSubclasses:
         assert signal.disconnect(on_one, sender=Base, subclasses=True)
         assert responses(signal, Derived) == []
 
-    def test_without_it_is_by_identity(self, signal):
+    def test_without_subclasses_a_class_matches_only_itself(self, signal):
         signal.connect(on_one, sender=Base)
         assert responses(signal, Base) == [1]
         assert responses(signal, Derived) == responses(signal, Base()) == []
 
-    def test_beside_connections_of_their_own(self, signal):
+    def test_together_with_connections_for_one_instance(self, signal):
         sender = Derived()
         signal.connect(on_two, sender=sender)
         signal.connect(on_one, sender=Base, subclasses=True)
@@ -185,10 +185,10 @@ class TestSubclasses:
         assert responses(signal, sender) == [2, 1]
         assert responses(signal, Derived) == [1]
 
-    def test_of_what_cannot_be_weakly_referenced(self, signal):
-        signal.connect(on_one, sender=Unweak, subclasses=True)
+    def test_instances_that_cannot_be_weakly_referenced(self, signal):
+        signal.connect(on_one, sender=NotWeaklyReferenceable, subclasses=True)
         signal.connect(on_two, senders=[int, str], subclasses=True)
-        assert responses(signal, Unweak()) == [1]
+        assert responses(signal, NotWeaklyReferenceable()) == [1]
         assert responses(signal, 5) == responses(signal, "s") == [2]
 
         class Name(str):
@@ -196,14 +196,14 @@ class TestSubclasses:
 
         assert responses(signal, Name("s")) == [2]
 
-    def test_of_a_metaclass(self, signal):
+    def test_a_metaclass_matches_its_classes(self, signal):
         class Meta(type):
             pass
 
         signal.connect(on_one, sender=Meta, subclasses=True)
         assert responses(signal, Meta("Model", (), {})) == [1]
 
-    def test_of_tasks(self, signal, add):
+    def test_a_class_of_tasks(self, signal, add):
         signal.connect(on_one, senders=[Task, "proj.mul"], subclasses=True)
         assert responses(signal, add) == [1]
         assert responses(signal, "proj.mul") == [1]
@@ -225,7 +225,7 @@ class TestSubclasses:
 
 
 class TestMemory:
-    def test_is_bounded_by_the_senders_alive(self, signal, collect):
+    def test_is_bounded_by_the_living_senders(self, signal, collect):
         signal.connect(on_one, sender="proj.add")
         signal.connect(on_two, sender=Base, subclasses=True)
 
@@ -275,7 +275,7 @@ class TestMemory:
         finally:
             gc.enable()
 
-    def test_edits_count(self, signal, add):
+    def test_changes_of_the_table_take_effect(self, signal, add):
         signal.connect(on_one, sender="proj.add")
         assert responses(signal, add) == [1]
         signal.receivers.clear()
@@ -288,8 +288,8 @@ class TestMemory:
         assert responses(signal, add) == [2]
 
 
-class TestKeysUnderSeveralNames:
-    """A connection is told from another by its receiver key, for further senders, too."""
+class TestReceiverKeys:
+    """The receiver key identifies a connection, also if a sender has several keys."""
 
     def test_two_dispatch_uids_are_two_connections(self, signal, add):
         calls = []
