@@ -149,7 +149,7 @@ import fastsig.django
 from fastsig.django.face import find_obstacle
 fastsig.django.install()
 assert not fastsig.django.installed()
-assert find_obstacle() == "the entries of its receivers are other ones than expected"
+assert find_obstacle() == "the entries of its receivers do not have the expected form"
 assert module.Signal.send.__globals__ is vars(module)
 """,
         FASTSIG_DJANGO="1",

@@ -1,13 +1,13 @@
-"""Django's face: Django's own signals on fastsig's engine, where they are.
+"""Django's face: it runs Django's own signals on fastsig's engine.
 
-`install` patches Django's signal class; a signal is *adopted*, and so gets an engine, when it is
-first used.  No signal is replaced.  Django's list stays the truth: entries, lock, caches and the
-clearing of what died are Django's.  Where somebody else has changed the class, a subclass or a
-signal, their code and Django's is what runs; so it is where a receiver is a coroutine function.
+`install` patches Django's signal class; a signal is *adopted*, that is, gets an engine, when it is
+first used.  No signal is replaced.  Entries, lock, caches and the clearing of dead receivers remain
+Django's.  If other code has changed the class, a subclass or a signal, that code and Django's run
+instead of the engine; if a receiver is a coroutine function, Django's code does.
 
 An adopted signal has two more entries in its ``__dict__``: ``_fastsig``, its engine, and, compiled,
-``send``, the engine's bound method, which costs a call site less than one that is found on the
-class.  Its ``receivers`` are a list that tells the engine of changes.
+``send``, the engine's bound method, which is cheaper to call than a method that is found on the
+class.  Its ``receivers`` is a list that tells the engine of changes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ METHODS = "connect", "disconnect", "send"
 """The methods of Django's class that are patched."""
 
 STATE = frozenset({"receivers", "lock", "use_caching", "sender_receivers_cache", "_dead_receivers"})
-"""What Django's `__init__` gives a signal."""
+"""The attributes that Django's `__init__` gives a signal."""
 
 COROUTINE = 0x80
 """The flag of the code of a coroutine function."""
 
 SEVERAL = 1000
-"""So many plans are kept."""
+"""How many call plans are kept."""
 
 faces: list[Face] = []
 """A face for each copy of Django's dispatch module that this process has had."""
@@ -57,18 +57,18 @@ lock = RLock()
 
 
 def install() -> None:
-    """Let Django's signals run on fastsig's engine, present and future ones.
+    """Let Django's signals run on fastsig's engine, existing and future ones.
 
-    Any time is right, and installing twice is installing once.  Nothing happens with
-    ``FASTSIG_DJANGO=0``, with a Django that is not as expected, and in plain Python, where Django's
-    own dispatch is faster, unless there is ``FASTSIG_DJANGO=1``.  ``manage.py check`` tells.
+    It may be called at any time, and more than once.  It does nothing with ``FASTSIG_DJANGO=0``, or
+    if Django is not as expected.  In plain Python, where Django's own dispatch is faster, it does
+    nothing without ``FASTSIG_DJANGO=1``.  ``manage.py check`` reports the reason.
     """
     if not find_obstacle():
         current_face().install()
 
 
 def uninstall() -> None:
-    """Give Django its own dispatch back; the receivers that are connected stay connected."""
+    """Restore Django's own dispatch; the connected receivers stay connected."""
     for face in faces:
         face.uninstall()
 
@@ -79,7 +79,7 @@ def installed() -> bool:
 
 
 def find_obstacle() -> str:
-    """Return why `install` does nothing: "off", "pure", or a text; "" if it does."""
+    """Return why `install` would do nothing: "off", "pure", or a text; "" if it would work."""
     if not switch("FASTSIG_DJANGO", default=True):
         return "off"
     if not compiled and not switch("FASTSIG_DJANGO"):
@@ -89,7 +89,7 @@ def find_obstacle() -> str:
 
 
 def current_face() -> Face:
-    """Return the face of Django as it is imported now."""
+    """Return the face of the imported Django."""
     for face in faces:
         if face.is_current():
             return face
@@ -98,7 +98,7 @@ def current_face() -> Face:
 
 
 def find_engine(signal: Any) -> Engine | None:
-    """Return the engine of a signal of Django's, also of one that Django's code sends."""
+    """Return the engine of a Django signal, even if Django's code sends it; None if it has none."""
     for face in faces:
         if issubclass(type(signal), face.Signal):
             return face.adopt(signal)
@@ -106,7 +106,7 @@ def find_engine(signal: Any) -> Engine | None:
 
 
 class DjangoPolicy(Policy):
-    """What is Django's own: senders by identity, all arguments, and what others have overridden."""
+    """The policy of Django's signals: senders by identity, all arguments, and overrides."""
 
     trim = False
     by_value = False
@@ -117,10 +117,10 @@ class DjangoPolicy(Policy):
         self.plans: dict[Any, Plan] = {}
 
     def plan(self, receiver: Any, names: tuple[str, ...]) -> Plan:
-        """Return the call plan of a receiver; kept by its code.
+        """Return the call plan of a receiver, which is cached by the receiver's code.
 
-        Who connects and disconnects for each request, as Django's test client does, would make it
-        each time.
+        Without the cache, code that connects new receivers for each request, as Django's test
+        client does, would make new plans each time.
         """
         function = receiver
         kind = FUNCTION
@@ -137,23 +137,23 @@ class DjangoPolicy(Policy):
         return plan
 
     def overrides(self, engine: Engine, signal: Any) -> tuple[Any, Any] | None:
-        """Return what sends in the engine's place, None for nothing; clear what died before."""
+        """Return what sends instead of the engine, None for nothing; first clear dead receivers."""
         return self.face.find_overrides(engine, signal)
 
     def find_sender(self, entry: tuple[Any, ...]) -> Any:
-        """Return the sender of an entry, None if that is not known."""
+        """Return the sender of an entry, or None if it is not known."""
         if len(entry) == 4 and entry[2] is not None:  # from Django 6.0 on
             return entry[2]()
         models: Any = sys.modules.get("django.db.models")
         return None if models is None else find_class(models.Model, entry[0][1])
 
     def changed(self, signal: Any) -> None:
-        """Drop what Django keeps of a signal whose connections have changed."""
+        """Clear Django's cache for a signal whose connections have changed."""
         signal.sender_receivers_cache.clear()
 
 
 class Face:
-    """Django's signals of one copy of its dispatch module."""
+    """The face of the signals of one copy of Django's dispatch module."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
@@ -168,7 +168,7 @@ class Face:
         return sys.modules.get(self.module.__name__) is self.module
 
     def find_obstacle(self) -> str:
-        """Return why this Django is not recognized, "" if it is."""
+        """Return why this Django is not recognized, or "" if it is."""
         own = vars(self.Signal)
         for name in ("__setattr__", "__delattr__", "__getstate__"):
             if name in own:
@@ -183,7 +183,7 @@ class Face:
         return self.find_strange()
 
     def find_strange(self) -> str:
-        """Connect a receiver, and return what is not as expected in the entry; "" for nothing."""
+        """Connect a receiver, and return what is unexpected about the entry, or ""."""
 
         def probe(**kwargs: Any) -> None: ...
 
@@ -191,13 +191,13 @@ class Face:
         self.Signal.connect(signal, probe, sender=Face)
         own = vars(signal)
         if not own.keys() >= STATE or type(own["receivers"]) is not list:
-            return "its signals have other attributes than expected"
+            return "its signals do not have the expected attributes"
         (entry,) = signal.receivers
         if not (
             (entry[0], entry[1](), entry[-1]) == ((id(probe), id(Face)), probe, False)
             and (len(entry) == 3 or (len(entry) == 4 and entry[2]() is Face))
         ):
-            return "the entries of its receivers are other ones than expected"
+            return "the entries of its receivers do not have the expected form"
         self.policy.more = (None, False) if len(entry) == 4 else (False,)
         return ""
 
@@ -214,7 +214,7 @@ class Face:
             for name, function in self.patches.items():
                 if name not in METHODS or self.is_stock(vars(self.Signal)[name]):
                     setattr(self.Signal, name, function)
-            # Its receivers warn with a stacklevel that counts the frame of Django's `send`.
+            # One of its receivers warns with a stacklevel that counts the frame of Django's `send`.
             self.left = import_module("django.core.signals").setting_changed
             vars(self.left).setdefault("send", bind(self.stock["send"], self.left))
 
@@ -240,7 +240,7 @@ class Face:
                 del vars(self.left)["send"]
 
     def is_stock(self, function: Any) -> bool:
-        """Return whether a function is Django's own, not one with its name and module."""
+        """Return whether a function is Django's own, not just one with the same name and module."""
         return type(function) is FunctionType and function.__globals__ is vars(self.module)
 
     # Adopting
@@ -258,12 +258,12 @@ class Face:
         )
 
     def adopt(self, signal: Any) -> Engine | None:
-        """Return the engine of a signal, which may be new; None if Django's code has to run."""
+        """Return the engine of a signal, make it if needed; None if Django's code has to run."""
         own = getattr(signal, "__dict__", {})
         engine = own.get("_fastsig")
         if engine is not None and engine.get_owner() is signal:
             return engine  # type: ignore[no-any-return]
-        # Who connects holds the lock; not to wait for it: who sends may hold it.
+        # A thread that connects holds the lock.  Do not wait: the thread that sends may hold it.
         if not self.can_adopt(signal) or not own["lock"].acquire(False):
             return None
         try:
@@ -285,7 +285,7 @@ class Face:
             vars(signal).setdefault("send", engine.send)
 
     def release(self, signal: Any) -> None:
-        """Make a signal Django's own again."""
+        """Return a signal to Django's own dispatch."""
         own = vars(signal)
         engine = own.pop("_fastsig", None)
         if engine is None or engine.get_owner() is not signal:
@@ -299,14 +299,14 @@ class Face:
     # Sending
 
     def find_engine(self, signal: Any) -> Any:
-        """Return the engine of a signal; or Django's `send`, where that is to run."""
+        """Return the engine of a signal, or Django's `send` if that has to run."""
         engine = self.adopt(signal)
         if engine is None or self.is_left(signal):
             return bind(self.stock["send"], signal)
         return engine
 
     def find_overrides(self, engine: Engine, signal: Any) -> tuple[Any, Any] | None:
-        """Return what sends in the place of an engine, for the signal's and the class's `send`."""
+        """Return what sends instead of an engine, for the signal's and for the class's `send`."""
         kind, own = type(signal), vars(signal)
         send = live = None
         if own.get("_fastsig") is not engine or kind.send is not class_send:
@@ -316,18 +316,18 @@ class Face:
             live = bind(self.stock["send"], signal)
             own["_fastsig_left"] = True
         elif own["_dead_receivers"]:
-            # As in Django, before the next receivers are found, and never behind its back.
+            # As in Django: before the next receivers are found, and by Django's own method.
             with own["lock"]:
                 signal._clear_dead_receivers()
         return None if send is live is None else (send or live, live)
 
     def is_left(self, signal: Any) -> bool:
-        """Return whether a signal is left to Django's code; note if that has to clear the dead."""
+        """Return whether Django's code sends a signal; flag dead receivers, as Django does."""
         own = vars(signal)
         if "_live_receivers" in own or not self.is_stock(type(signal)._live_receivers):
             return True
         for entry in list(own["receivers"]):
-            # A coroutine function; a sender that is a bound method, another object each time.
+            # A coroutine function, or a bound method as the sender: a new object at each access.
             if entry[-1] or type(entry[0][1]) is not int:
                 return True
             if is_dead(entry[1]):
@@ -336,11 +336,11 @@ class Face:
 
 
 CALLBACKS = "_flag_dead_receivers", "_remove_receiver"
-"""What Django calls when a receiver has died: from Django 6.0 on, and before."""
+"""The methods that Django calls when a receiver has died: from Django 6.0 on, and before that."""
 
 
 def find_class(base: Any, key: int) -> Any:
-    """Return the class that is this one or inherits from it, and has this `id`; None for none."""
+    """Return the class with this `id` among `base` and its subclasses, or None."""
     if id(base) == key:
         return base
     found = (find_class(each, key) for each in base.__subclasses__())
@@ -356,7 +356,7 @@ def bind(function: Any, signal: Any) -> Any:
 
 
 def refer(sender: Any, tell: Any) -> Any:
-    """Return a weak reference to a sender, None if there can be none."""
+    """Return a weak reference to a sender, or None if it cannot be weakly referenced."""
     try:
         return None if sender is None else ref(sender, tell)
     except TypeError:
@@ -364,8 +364,8 @@ def refer(sender: Any, tell: Any) -> Any:
 
 
 def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function for one scope
-    """Return what to patch Django's class with."""
-    # All are local names: those of a module may be gone before the last callback at exit.
+    """Return the attributes to patch Django's class with, by name."""
+    # All names are local: a module's globals may be gone before the last callback at exit.
     Signal, stock, module, policy = face.Signal, face.stock, face.module, face.policy
     adopt, release = face.adopt, face.release
     give_send = face.give_send
@@ -374,7 +374,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
     callback = next(name for name in CALLBACKS if name in vars(Signal))
     refers_to_senders = len(policy.more) == 2
 
-    def connect(  # noqa: PLR0912, one call less
+    def connect(  # noqa: PLR0912, to save a call
         self: Any, receiver: Any, sender: Any = None, weak: Any = True, dispatch_uid: Any = None
     ) -> None:
         engine = vars(self).get("_fastsig")  # inline: the test client connects for each request
@@ -385,7 +385,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             or (sender is not None and type(module._make_id(sender)) is not int)
             or (conf.settings.configured and conf.settings.DEBUG)
         ):
-            # With DEBUG, Django looks at the receiver.
+            # With DEBUG, Django checks the signature of the receiver.
             stock["connect"](self, receiver, sender, weak, dispatch_uid)
             return
         receiver_key = dispatch_uid or module._make_id(receiver)
@@ -394,7 +394,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             function = receiver.__func__
         elif kind is partial and not receiver.__dict__:
             function = receiver.func
-        if type(function) is FunctionType and not function.__dict__:  # with no mark in it
+        if type(function) is FunctionType and not function.__dict__:  # not marked as one
             is_async = function.__code__.co_flags & COROUTINE != 0
         else:
             is_async = module.iscoroutinefunction(receiver)
@@ -405,7 +405,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             reference = make_reference(receiver, tell)
         elif hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
             reference = module.weakref.WeakMethod(receiver, tell)
-        else:  # as Django looks it up: it may be patched
+        else:  # looked up as Django does: it may be patched
             reference = module.weakref.ref(receiver, tell)
         more: tuple[Any, ...] = (is_async,)
         if refers_to_senders:
@@ -453,7 +453,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             try:
                 engine.receivers = value
                 value = engine.receivers
-            except TypeError:  # no list, or an entry is malformed
+            except TypeError:  # not a list, or an entry is malformed
                 release(self)
         super(Signal, self).__setattr__(name, value)
         if value or name != "_dead_receivers":
@@ -465,12 +465,12 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         super(Signal, self).__delattr__(name)
         engine = vars(self).get("_fastsig")
         if name in watched and engine is not None and engine.get_owner() is self:
-            if name == "send":  # mock deletes what it has set
+            if name == "send":  # mock deletes the attribute that it has set
                 give_send(self, engine)
             engine.look_for_overrides_again()
 
     def __getstate__(self: Any) -> dict[str, Any]:
-        # A copy shares the list, as in Django; its sends are Django's own.
+        # A copy shares the list, as in Django; Django's own code sends it.
         state = {name: value for name, value in vars(self).items() if name[:8] != "_fastsig"}
         if is_send_of(state.get("send"), vars(self).get("_fastsig")):
             del state["send"]
