@@ -1,4 +1,4 @@
-"""What Django's signals can do on fastsig's engine that Django's own do not."""
+"""Features that fastsig adds to Django's signals."""
 
 import pytest
 
@@ -14,7 +14,7 @@ log = []
 def saved(instance, created):
     log.append((instance.title, created))
 
-connect(post_save, saved, Article, on_commit=True)  # it is there already
+connect(post_save, saved, Article, on_commit=True)  # it is already connected
 with transaction.atomic():
     Article.objects.create(title="a")
     log.append("in")
@@ -67,7 +67,7 @@ assert calls == ["fails", "last"], calls
 """)
 
 
-def test_receivers_die(run_django):
+def test_receivers_are_garbage_collected(run_django):
     run_django("""
 import gc, weakref
 from fastsig.django import connect
@@ -108,7 +108,7 @@ assert not extras.kept, extras.kept
 """)
 
 
-def test_named_arguments(run_django):
+def test_only_the_named_arguments_are_passed(run_django):
     run_django("""
 import asyncio
 from fastsig.django import connect
@@ -212,7 +212,7 @@ assert not post_save.receivers
 """)
 
 
-def test_around(run_django):
+def test_muted_recorded_observed_explained(run_django):
     run_django("""
 from fastsig.django import connect, connected, connections
 calls = []
