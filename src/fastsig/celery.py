@@ -272,7 +272,7 @@ class Face:
                 del own["send"]  # it belongs to the signal that this one was copied from
             engine = self.make_engine(signal)
             old = own.get("receivers")
-            know_tasks(engine, old or ())
+            make_tasks_known(engine, old or ())
             engine.receivers = list(self.convert(engine, old or ()))
             own["receivers"] = engine.receivers
             if own.get("sender_receivers_cache"):
@@ -401,7 +401,7 @@ def find_apps() -> list[Any]:
     return list(state._get_active_apps()) if state else []
 
 
-def know_tasks(engine: RobustEngine, entries: Iterable[Any]) -> None:
+def make_tasks_known(engine: RobustEngine, entries: Iterable[Any]) -> None:
     """Tell an engine which tasks the sender ids in Celery's entries belong to."""
     keys = {entry[0][1] for entry in list(entries) if type(entry[0][1]) is int}
     if keys - {id(None)}:

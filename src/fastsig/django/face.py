@@ -47,7 +47,7 @@ STATE = frozenset({"receivers", "lock", "use_caching", "sender_receivers_cache",
 COROUTINE = 0x80
 """The flag of the code of a coroutine function."""
 
-SEVERAL = 1000
+MAX_PLANS = 1000
 """How many call plans are kept."""
 
 faces: list[Face] = []
@@ -131,7 +131,7 @@ class DjangoPolicy(Policy):
         key = kind, function.__code__, names
         plan = self.plans.get(key)
         if plan is None:
-            if len(self.plans) >= SEVERAL:
+            if len(self.plans) >= MAX_PLANS:
                 self.plans.clear()
             plan = self.plans[key] = make_plan(receiver, names, False)
         return plan
@@ -159,7 +159,7 @@ class Face:
         self.module = module
         self.Signal: Any = module.Signal
         self.active = False
-        self.left: Any = None
+        self.excluded: Any = None  # the one signal that is never adopted
         self.policy = DjangoPolicy(self)
         self.stock: dict[str, Any] = {}
         self.patches: dict[str, Any] = {}
@@ -180,9 +180,9 @@ class Face:
             return "something has patched django.dispatch.Signal.send"
         if not any(name in own for name in CALLBACKS):
             return f"its django.dispatch.Signal has neither {' nor '.join(CALLBACKS)}"
-        return self.find_strange()
+        return self.find_unexpected()
 
-    def find_strange(self) -> str:
+    def find_unexpected(self) -> str:
         """Connect a receiver, and return what is unexpected about the entry, or ""."""
 
         def probe(**kwargs: Any) -> None: ...
@@ -215,8 +215,8 @@ class Face:
                 if name not in METHODS or self.is_stock(vars(self.Signal)[name]):
                     setattr(self.Signal, name, function)
             # One of its receivers warns with a stacklevel that counts the frame of Django's `send`.
-            self.left = import_module("django.core.signals").setting_changed
-            vars(self.left).setdefault("send", bind(self.stock["send"], self.left))
+            self.excluded = import_module("django.core.signals").setting_changed
+            vars(self.excluded).setdefault("send", bind(self.stock["send"], self.excluded))
 
     def uninstall(self) -> None:
         with lock:
@@ -235,9 +235,9 @@ class Face:
                 if issubclass(type(signal), self.Signal):
                     with vars(signal)["lock"]:
                         self.release(signal)
-            send = vars(self.left).get("send")
+            send = vars(self.excluded).get("send")
             if type(send) is MethodType and send.__func__ is self.stock["send"]:
-                del vars(self.left)["send"]
+                del vars(self.excluded)["send"]
 
     def is_stock(self, function: Any) -> bool:
         """Return whether a function is Django's own, not just one with the same name and module."""
@@ -247,7 +247,7 @@ class Face:
 
     def can_adopt(self, signal: Any) -> bool:
         kind = type(signal)
-        if not (self.active and issubclass(kind, self.Signal)) or signal is self.left:
+        if not (self.active and issubclass(kind, self.Signal)) or signal is self.excluded:
             return False
         own = vars(signal)
         return (
@@ -301,7 +301,7 @@ class Face:
     def find_engine(self, signal: Any) -> Any:
         """Return the engine of a signal, or Django's `send` if that has to run."""
         engine = self.adopt(signal)
-        if engine is None or self.is_left(signal):
+        if engine is None or self.needs_django(signal):
             return bind(self.stock["send"], signal)
         return engine
 
@@ -311,17 +311,17 @@ class Face:
         send = live = None
         if own.get("_fastsig") is not engine or kind.send is not class_send:
             send = bind(kind.send, signal)
-        own.pop("_fastsig_left", None)
-        if own.get("_fastsig") is not engine or self.is_left(signal):
+        own.pop("_fastsig_needs_django", None)
+        if own.get("_fastsig") is not engine or self.needs_django(signal):
             live = bind(self.stock["send"], signal)
-            own["_fastsig_left"] = True
+            own["_fastsig_needs_django"] = True
         elif own["_dead_receivers"]:
             # As in Django: before the next receivers are found, and by Django's own method.
             with own["lock"]:
                 signal._clear_dead_receivers()
         return None if send is live is None else (send or live, live)
 
-    def is_left(self, signal: Any) -> bool:
+    def needs_django(self, signal: Any) -> bool:
         """Return whether Django's code sends a signal; flag dead receivers, as Django does."""
         own = vars(signal)
         if "_live_receivers" in own or not self.is_stock(type(signal)._live_receivers):
@@ -436,7 +436,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             self._clear_dead_receivers()
             found = engine.remove_connection(dispatch_uid or module._make_id(receiver), sender)
             self.sender_receivers_cache.clear()
-        if found and "_fastsig_left" in vars(self):
+        if found and "_fastsig_needs_django" in vars(self):
             engine.look_for_overrides_again()
         return found
 
