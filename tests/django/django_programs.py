@@ -434,6 +434,7 @@ def malformed_receivers():
     signal.receivers = []
     signal.connect(one)
     seen.append(shown(signal.send(Sender)))
+    seen.append(signal.disconnect(dispatch_uid=["unhashable"]))
     signal.connect(two, dispatch_uid=["unhashable"])
     seen.append(shown(signal.send(Sender)))
     signal.connect(two, dispatch_uid=["unhashable"])
@@ -540,6 +541,7 @@ def debugging():
         return [
             error(signal.connect, 1),
             error(signal.connect, lambda sender: None),
+            error(signal.connect, two, dispatch_uid=["unhashable"]),
             shown(signal.send(Sender)),
         ]
 

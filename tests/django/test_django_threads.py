@@ -107,6 +107,56 @@ for _ in range(200):
 """)
 
 
+def test_another_thread_uninstalls(run_django):
+    run_django("""
+import fastsig.django.face as face
+from threading import Lock
+
+class UninstallingLock:
+    def __init__(self): self.lock, self.entered = Lock(), False
+    def acquire(self, *args): return self.lock.acquire(*args)
+    def release(self): self.lock.release()
+    def __enter__(self):
+        if not self.entered:
+            self.entered = True
+            fastsig.django.uninstall()
+        self.lock.acquire()
+    def __exit__(self, *args): self.lock.release()
+
+def receiver(**kwargs): return 1
+
+# In the middle of `connect`, and of `disconnect`.
+signal = Signal()
+signal.send(None)
+for disconnects in (False, True):
+    fastsig.django.install()
+    signal.lock = UninstallingLock()
+    if disconnects:
+        assert signal.disconnect(receiver)
+    else:
+        signal.connect(receiver)
+    assert signal.lock.entered and not fastsig.django.installed()
+    expected = [] if disconnects else [(receiver, 1)]
+    assert signal.send(None) == expected
+    fastsig.django.install()
+    assert signal.send(None) == expected
+
+# In the middle of an adoption.
+def make_engine():
+    fastsig.django.uninstall()
+    return Engine()
+
+Engine, face.Engine = face.Engine, make_engine
+signal = Signal()
+signal.connect(receiver)
+face.Engine = Engine
+assert "_fastsig" not in vars(signal) and type(signal.receivers) is list
+assert signal.send(None) == [(receiver, 1)]
+fastsig.django.install()
+assert signal.send(None) == [(receiver, 1)]
+""")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_forks(run_django):
     run_django("""

@@ -274,6 +274,8 @@ class Face:
                 own["_fastsig"] = engine
                 own["receivers"] = engine.receivers
                 self.give_send(signal, engine)
+                if not self.active:  # another thread has uninstalled, and may not have seen it
+                    self.release(signal)
             return own.get("_fastsig")
         except TypeError:  # an entry is malformed
             return None
@@ -380,6 +382,13 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         engine = vars(self).get("_fastsig")  # inline: the test client connects for each request
         if engine is None or engine.get_owner() is not self:
             engine = adopt(self)
+        receiver_key = dispatch_uid or module._make_id(receiver)
+        try:
+            hash(receiver_key)
+        except TypeError:
+            with self.lock:
+                release(self)
+            engine = None
         if (
             engine is None
             or (sender is not None and type(module._make_id(sender)) is not int)
@@ -388,7 +397,6 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             # With DEBUG, Django checks the signature of the receiver.
             stock["connect"](self, receiver, sender, weak, dispatch_uid)
             return
-        receiver_key = dispatch_uid or module._make_id(receiver)
         function, kind = receiver, type(receiver)
         if kind is MethodType:
             function = receiver.__func__
@@ -410,18 +418,15 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         more: tuple[Any, ...] = (is_async,)
         if refers_to_senders:
             more = (refer(sender, tell), is_async)
-        try:
-            hash(receiver_key)
-        except TypeError:
-            with self.lock:
-                release(self)
-            stock["connect"](self, receiver, sender, weak, dispatch_uid)
-            return
         with self.lock:
             self._clear_dead_receivers()
-            engine.add_connection(receiver_key, reference, sender, more)
-            self.sender_receivers_cache.clear()
-        if is_async:
+            kept = vars(self).get("_fastsig") is engine
+            if kept:
+                engine.add_connection(receiver_key, reference, sender, more)
+                self.sender_receivers_cache.clear()
+        if not kept:  # another thread has uninstalled
+            stock["connect"](self, receiver, sender, weak, dispatch_uid)
+        elif is_async:
             engine.look_for_overrides_again()
 
     def disconnect(
@@ -434,8 +439,16 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             return stock["disconnect"](self, receiver, sender, dispatch_uid)
         with self.lock:
             self._clear_dead_receivers()
-            found = engine.remove_connection(dispatch_uid or module._make_id(receiver), sender)
-            self.sender_receivers_cache.clear()
+            kept = vars(self).get("_fastsig") is engine
+            if kept:
+                receiver_key = dispatch_uid or module._make_id(receiver)
+                try:
+                    found = engine.remove_connection(receiver_key, sender)
+                except TypeError:  # an unhashable key is not connected
+                    found = False
+                self.sender_receivers_cache.clear()
+        if not kept:  # another thread has uninstalled
+            return stock["disconnect"](self, receiver, sender, dispatch_uid)
         if found and "_fastsig_needs_django" in vars(self):
             engine.look_for_overrides_again()
         return found
