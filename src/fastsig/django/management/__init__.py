@@ -1,1 +1,1 @@
-"""Commands of ``manage.py``."""
+"""The package that Django looks for commands in."""
