@@ -1,7 +1,7 @@
 """Django's signals on fastsig's engine.
 
-Put ``"fastsig.django"`` into ``INSTALLED_APPS``, or call `install`.  Nothing else changes; the docs
-page "Django" says what differs.  `connect` and `receiver` take options that Django's do not have.
+Put ``"fastsig.django"`` into ``INSTALLED_APPS``, or call `install`.  ``docs/django.md`` lists the
+differences from Django.  `connect` and `receiver` have options that Django's versions do not have.
 """
 
 from __future__ import annotations

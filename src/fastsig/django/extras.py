@@ -225,7 +225,7 @@ def make_stand_in(
     Arguments:
         find: Returns the receiver, None if it is dead.
         receiver: The receiver.
-        names: What it takes, None for everything.
+        names: The names of the arguments that the receiver accepts; None if it accepts any.
         on_commit: Whether to call it after the commit.
     """
 
