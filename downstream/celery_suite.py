@@ -165,8 +165,8 @@ def requirements(archive, unpacked):
     return [f"{archive}[{EXTRAS}]", "eventlet", *needed]
 
 
-def environment(folder, archive, unpacked):
-    """Return the Python of a new virtual environment with Celery, fastsig, and pytest."""
+def environment(folder, *needed):
+    """Return the Python of a new virtual environment with fastsig, and what else is needed."""
     run(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     sources = folder / "fastsig"  # a copy, because building leaves files
@@ -175,7 +175,7 @@ def environment(folder, archive, unpacked):
     for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, sources)
     run(
-        *(python, "-m", "pip", "install", sources, *requirements(archive, unpacked)),
+        *(python, "-m", "pip", "install", sources, *needed),
         env={**variables(), "FASTSIG_REQUIRE_EXTENSIONS": "1"},
     )
     return python
@@ -280,7 +280,7 @@ def main():
     with TemporaryDirectory(prefix="celery-suite-") as name:
         folder = Path(name).resolve()
         archive, unpacked = fetch(options.celery, folder)
-        python = environment(folder, archive, unpacked)
+        python = environment(folder, *requirements(archive, unpacked))
         run_tests = partial(outcomes, python, unpacked, options.paths or TESTS)
         run_stock = partial(run_tests, "stock", "0")
         stock = [run_stock()]

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from celery_suite import ROOT, compare, output, run, summary, variables
+from celery_suite import compare, environment, output, run, summary, variables
 
 LABELS = (
     *("dispatch", "signals", "model_fields.test_imagefield", "auth_tests.test_signals"),
@@ -163,22 +163,6 @@ def fetch(series, folder):
     return archive, folder / archive.name.removesuffix(".tar.gz")
 
 
-def environment(folder, archive):
-    """Return the Python of a new virtual environment with Django and fastsig."""
-    run(sys.executable, "-m", "venv", folder / "venv")
-    python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    sources = folder / "fastsig"  # a copy, because building leaves files
-    ignored = shutil.ignore_patterns("*.c", "*.so", "*.pyd", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT / "src", sources / "src", ignore=ignored)
-    for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
-        shutil.copy(ROOT / name, sources)
-    run(
-        *(python, "-m", "pip", "install", sources, archive, *NEEDED),
-        env={**variables(), "FASTSIG_REQUIRE_EXTENSIONS": "1"},
-    )
-    return python
-
-
 def outcomes(python, unpacked, labels, when, pure):
     """Run the tests; return ``{test: (outcome, first line of the error)}``."""
     results = unpacked.parent / "results.json"
@@ -219,7 +203,7 @@ def main():
     with TemporaryDirectory(prefix="django-suite-") as name:
         folder = Path(name).resolve()
         archive, unpacked = fetch(options.django, folder)
-        python = environment(folder, archive)
+        python = environment(folder, archive, *NEEDED)
         labels = options.labels or (*LABELS, *(WIDE if options.wide else ()))
         run_tests = partial(outcomes, python, unpacked, labels)
         run_stock = partial(run_tests, "stock", "0")

@@ -33,6 +33,7 @@ from fastsig.engine import (
     resolve,
     resolve_proxy,
 )
+from fastsig.engine.hosts import bind, is_send_of, unpatch
 from fastsig.engine.plans import OTHER, keywords_of, make_plan
 from fastsig.senders import is_task, list_senders
 from fastsig.signal import (
@@ -202,12 +203,7 @@ class Face:
             if not self.active:
                 return
             self.active = False
-            for name, function in self.patches.items():
-                if vars(self.Signal).get(name) is function:
-                    if name in METHODS:
-                        setattr(self.Signal, name, self.stock[name])
-                    else:
-                        delattr(self.Signal, name)
+            unpatch(self.Signal, self.patches, self.stock)
             tables = {}
             for engine in list_engines():
                 signal = engine.get_owner()
@@ -409,14 +405,6 @@ def make_tasks_known(engine: RobustEngine, entries: Iterable[Any]) -> None:
             for task in list((vars(app).get("_tasks") or {}).values()):
                 if id(task) in keys:
                     engine.know_sender(task)
-
-
-def is_send_of(send: Any, engine: RobustEngine) -> bool:
-    return type(send) is BuiltinMethodType and send.__self__ is engine
-
-
-def bind(function: Any, signal: Any) -> Any:
-    return function.__get__(signal, type(signal)) if hasattr(function, "__get__") else function
 
 
 def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function for one scope

@@ -16,7 +16,7 @@ import sys
 from functools import partial
 from importlib import import_module
 from threading import RLock
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -30,6 +30,7 @@ from fastsig.engine import (
     make_reference,
     register_host,
 )
+from fastsig.engine.hosts import bind, is_send_of, unpatch
 from fastsig.engine.plans import FUNCTION, function_of, make_plan, passes_all
 from fastsig.engine.switches import switch
 
@@ -223,13 +224,7 @@ class Face:
             if not self.active:
                 return
             self.active = False
-            for name, function in self.patches.items():
-                if vars(self.Signal).get(name) is not function:
-                    continue
-                if name in METHODS:
-                    setattr(self.Signal, name, self.stock[name])
-                else:
-                    delattr(self.Signal, name)
+            unpatch(self.Signal, self.patches, self.stock)
             for engine in list_engines():
                 signal = engine.get_owner()
                 if issubclass(type(signal), self.Signal):
@@ -347,14 +342,6 @@ def find_class(base: Any, key: int) -> Any:
         return base
     found = (find_class(each, key) for each in base.__subclasses__())
     return next((each for each in found if each is not None), None)
-
-
-def is_send_of(send: Any, engine: Engine) -> bool:
-    return type(send) is BuiltinMethodType and send.__self__ is engine
-
-
-def bind(function: Any, signal: Any) -> Any:
-    return function.__get__(signal, type(signal)) if hasattr(function, "__get__") else function
 
 
 def refer(sender: Any, tell: Any) -> Any:
