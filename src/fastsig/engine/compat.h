@@ -76,6 +76,19 @@ static inline PyObject *fs_item(PyObject *list, Py_ssize_t i) {
 #endif
 }
 
+/* An item of a list, to look at while no other code can run.  With a GIL it is borrowed: counting
+   what a send looks at takes 10 ns of the 40 of a send to nobody.  Without one, another thread may
+   drop it, so it is counted. */
+#ifdef Py_GIL_DISABLED
+#define fs_look(list, i) fs_item(list, i)
+#define fs_keep(thing) Py_INCREF(thing)
+#define fs_drop(thing) Py_XDECREF(thing)
+#else
+#define fs_look(list, i) ((i) < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, i) : Py_None)
+#define fs_keep(thing) ((void)(thing))
+#define fs_drop(thing) ((void)(thing))
+#endif
+
 /* A value of a dict that other threads may change, None if it is not there. */
 static inline PyObject *fs_get(PyObject *dict, PyObject *key) {
     PyObject *value;

@@ -10,18 +10,20 @@ Avoid comprehensions over objects that are made on the way: if the append runs o
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from cpython.unicode cimport PyUnicode_CheckExact
+from cpython.unicode cimport PyUnicode_Check, PyUnicode_CheckExact
 
 from fastsig.engine._compiled.table cimport (
     Connections, Route, Routes, State, is_dead,
 )
 
 import os
+import sys
 from types import MethodType as _MethodType
 
 from fastsig.engine.plans import FUNCTION, METHOD, OBJECT
@@ -37,8 +39,11 @@ cdef extern from "compat.h":
     object fs_target(PyObject *reference)
     object fs_type_lookup(object thing, object name)
     unsigned int fs_type_tag(PyObject *thing)
-    object fs_item(list items, Py_ssize_t i)
-    object fs_get(dict mapping, key)
+    object fs_item(PyObject *items, Py_ssize_t i)
+    PyObject *fs_look(PyObject *items, Py_ssize_t i)
+    void fs_keep(PyObject *)
+    void fs_drop(PyObject *)
+    object fs_get(PyObject *mapping, key)
     object fs_attribute(object thing, object name)
     Py_ssize_t fs_find(PyObject *items, PyObject *item)
     object fs_raise()
@@ -70,6 +75,7 @@ cdef extern from "compat.h":
 
 cdef enum:
     SMALL = 16  # so many arguments are put in order on the C stack, more of them on the heap
+    KINDS = 256  # so many types of senders are known to be plain
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
     KIND_OTHER = 0
     KIND_FUNCTION = 1
@@ -85,6 +91,9 @@ cdef object ENGINE = "_fastsig"
 cdef object MethodType = _MethodType
 cdef object CALL = "__call__"
 cdef object TARGET = "_get_current_object"
+cdef object _SENDER = sys.intern("sender")
+cdef PyObject *SENDER = <PyObject *>_SENDER
+cdef fs_number[KINDS] PLAIN  # the tags of types of senders that are known by their `id`
 cdef object NO_SENDER = "send() missing 1 required argument: 'sender'"
 
 
@@ -106,19 +115,22 @@ cdef inline send_any(
         ):
             self.look_for_overrides()
         if self.overridden:
-            override = fs_item(self._cell, 2)
+            override = fs_item(<PyObject *>self._cell, 2)
             if override is not None and override[way] is not None:
                 override = override[way]
                 return call(<PyObject *>override, args, nargs, kwnames)
-    route = route_to(self, args, nargs, kwnames)
-    if route is None:
-        return send_watched(self, args, nargs, kwnames, robust)
-    calls = calls_for(route, nargs, kwnames)
-    if calls is None:
-        calls = plan_calls(self, route, nargs, kwnames)
-    if PyTuple_GET_SIZE(calls.references) == 0:
-        return []
-    return run(self, route, calls, args, robust)
+    route = ready_route(self, args, nargs, kwnames)
+    calls = NULL if route is NULL else ready_calls(<Route>route, nargs, kwnames)
+    if calls is NULL:
+        fs_drop(route)
+        return send_found(self, args, nargs, kwnames, robust)
+    try:
+        if (<Calls>calls).size == 0:
+            return []
+        return run(self, <Route>route, <Calls>calls, args, robust)
+    finally:
+        fs_drop(calls)
+        fs_drop(route)
 
 
 cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robust):
@@ -133,12 +145,15 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
     cdef PyObject *callee
     cdef PyObject *response
     cdef PyObject *pair
-    cdef Py_ssize_t size = PyTuple_GET_SIZE(calls.references)
+    cdef Py_ssize_t size = calls.size
     cdef Py_ssize_t filled = 0
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t j, kind, place
     cdef bint failed = False
     cdef list responses
+    # Receivers may change the connections: what the caller only looked at has to live on.
+    cdef Route held_route = route
+    cdef Calls held_calls = calls
 
     if calls.count > SMALL:
         vector = <PyObject **>PyMem_Malloc((calls.count + 1) * sizeof(PyObject *))
@@ -229,54 +244,146 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
     return responses
 
 
+cdef inline PyObject *ready_route(
+    Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames
+) noexcept:
+    """Return the route of all senders, or of those that miss; NULL if a lookup is needed.
+
+    This is for the usual states, and only compares numbers: no other code can run meanwhile, so
+    with a GIL nothing has to be counted (see `fs_look`).
+    """
+    cdef PyObject *route = NULL
+    cdef PyObject *sender
+    cdef PyObject *routes = fs_look(<PyObject *>self._cell, 1)
+    # None in an engine that the garbage collector clears, while a finalizer sends.
+    if routes is not <PyObject *>None and (<Routes>routes).seen == self._version.number:
+        if (<Routes>routes).sole is not None:
+            route = <PyObject *>(<Routes>routes).sole
+        else:
+            sender = args[0] if nargs else named_sender(args, kwnames)
+            if sender is not NULL and misses(<Routes>routes, sender, self._by_value):
+                route = <PyObject *>(<Routes>routes).any
+        if route is not NULL:
+            fs_keep(route)
+    fs_drop(routes)
+    return route
+
+
+cdef inline PyObject *named_sender(PyObject *const *args, PyObject *kwnames) noexcept:
+    """Return the sender among the keyword arguments, NULL if its name is not interned."""
+    for i in range(0 if kwnames is NULL else PyTuple_GET_SIZE(<object>kwnames)):
+        if PyTuple_GET_ITEM(<object>kwnames, i) is SENDER:
+            return args[i]
+    return NULL
+
+
+cdef inline bint is_plain(PyObject *sender) noexcept:
+    """Return whether the key of a sender is known to be its `id`: see `has_own_key`."""
+    cdef unsigned int tag = fs_type_tag(sender)
+    return tag != 0 and PLAIN[tag % KINDS] == tag
+
+
+cdef inline bint misses(Routes routes, PyObject *sender, bint by_value) noexcept:
+    """Return whether a sender is known to be none of those that are connected."""
+    cdef size_t bit
+    if by_value and PyUnicode_CheckExact(<object>sender):
+        if routes.unnamed or routes.open_to_str:
+            return False
+        bit = <size_t>PyObject_Hash(<object>sender)
+    elif routes.open or by_value and not is_plain(sender):
+        return False
+    else:
+        bit = <size_t>sender >> 4
+    bit &= 8 * <size_t>PyBytes_GET_SIZE(routes.marks) - 1
+    return not PyBytes_AS_STRING(routes.marks)[bit >> 3] >> (bit & 7) & 1
+
+
+cdef send_found(
+    Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bint robust
+):
+    """Send on a route, or in a shape, that `send_any` does not find at once."""
+    route = route_to(self, args, nargs, kwnames)
+    if route is None:
+        return send_watched(self, args, nargs, kwnames, robust)
+    return run(self, route, calls_for(self, route, nargs, kwnames), args, robust)
+
+
 cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     """Return the route of the sender among the arguments of a send, None if there is a watcher."""
     cdef PyObject *sender
-    routes = fs_item(self._cell, 1)
+    routes = fs_item(<PyObject *>self._cell, 1)
     # None in an engine that the garbage collector clears, while a finalizer sends.
     if routes is not None and (<Routes>routes).seen == self._version.number:
         if (<Routes>routes).sole is not None:
             return (<Routes>routes).sole
         sender = sender_among(args, nargs, kwnames)
         if self._by_value and PyUnicode_CheckExact(<object>sender):
-            found = fs_get((<Routes>routes).by_sender, <object>sender)
+            found = fs_get(<PyObject *>(<Routes>routes).by_sender, <object>sender)
             if found is None and ((<Routes>routes).unnamed or (<Routes>routes).open_to_str):
                 return self.find_route(<object>sender)
         else:
-            found = fs_get((<Routes>routes).by_sender, PyLong_FromVoidPtr(sender))
+            found = fs_get(<PyObject *>(<Routes>routes).by_sender, PyLong_FromVoidPtr(sender))
             if found is None and (
                 (<Routes>routes).open or self._by_value and has_own_key(<object>sender)
             ):
                 return self.find_route(<object>sender)
         if found is None:
             return (<Routes>routes).any
-        if type(found) is Route and not is_dead((<Route>found).holder):
+        if type(found) is Route and lives((<Route>found).holder):
             return <Route>found
-    elif fs_item(self._cell, 3) is not None:
+    elif fs_item(<PyObject *>self._cell, 3) is not None:
         return None
     return self.find_route(<object>sender_among(args, nargs, kwnames))
 
 
+cdef inline bint lives(holder) except -1:
+    """Return whether the sender of a holder lives: `is_dead`, without a call as a rule."""
+    if holder is None:
+        return True
+    if PyWeakref_CheckRefExact(<PyObject *>holder):
+        return fs_target(<PyObject *>holder) is not None
+    return not is_dead(holder)
+
+
 cdef inline bint has_own_key(sender) except -1:
     """Return whether the key of a sender may be something else than its `id`."""
-    return (
-        type(sender) is MethodType
-        or isinstance(sender, (str, bytes))
+    if is_plain(<PyObject *>sender):
+        return False
+    if (
+        PyMethod_Check(sender)
+        or PyUnicode_Check(sender)
+        or PyBytes_Check(sender)
         or fs_type_lookup(sender, TARGET) is not None
-    )
+    ):
+        return True
+    tag = fs_type_tag(<PyObject *>sender)
+    PLAIN[tag % KINDS] = tag
+    return False
 
 
-cdef inline Calls calls_for(Route route, Py_ssize_t nargs, PyObject *kwnames):
-    """Return the calls of a route for a call shape, None if it is new."""
+cdef inline PyObject *ready_calls(Route route, Py_ssize_t nargs, PyObject *kwnames) noexcept:
+    """Return the calls of a route for a call shape (see `fs_look`), NULL if it is new."""
+    cdef PyObject *calls
     for i in range(PyList_GET_SIZE(route.shapes)):
-        calls = fs_item(route.shapes, i)
+        calls = fs_look(<PyObject *>route.shapes, i)
         if (
-            calls is not None
+            calls is not <PyObject *>None
             and (<Calls>calls).nargs == nargs
             and have_same_names((<Calls>calls).kwnames, kwnames)
         ):
-            return <Calls>calls
-    return None
+            return calls
+        fs_drop(calls)
+    return NULL
+
+
+cdef inline Calls calls_for(Engine self, Route route, Py_ssize_t nargs, PyObject *kwnames):
+    """Return the calls of a route for a call shape."""
+    cdef PyObject *calls = ready_calls(route, nargs, kwnames)
+    if calls is NULL:
+        return plan_calls(self, route, nargs, kwnames)
+    held = <Calls>calls
+    fs_drop(calls)
+    return held
 
 
 cdef inline bint have_same_names(PyObject *these, PyObject *those) noexcept:
@@ -299,8 +406,9 @@ cdef PyObject *sender_among(
     PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames
 ) except NULL:
     """Return the sender among the arguments of a send."""
-    if nargs > 0:
-        return args[0]
+    cdef PyObject *sender = args[0] if nargs else named_sender(args, kwnames)
+    if sender is not NULL:
+        return sender
     for i in range(0 if kwnames is NULL else PyTuple_GET_SIZE(<object>kwnames)):
         if <object>PyTuple_GET_ITEM(<object>kwnames, i) == "sender":
             return args[i]
@@ -327,7 +435,7 @@ cdef send_watched(
     names = () if kwnames is NULL else <tuple>kwnames
     check_arguments(nargs, names)
     sender, named = gather(args, nargs, names)
-    watcher = fs_item(self._cell, 3)
+    watcher = fs_item(<PyObject *>self._cell, 3)
     if watcher is None:  # another thread has just taken it away
         return self.send_unwatched(sender, named, robust)
     return watcher(self, sender, named, robust)
@@ -420,6 +528,7 @@ cdef class Calls:
     cdef Py_ssize_t nargs
     cdef PyObject *kwnames  # the tuple that a call site passed, or NULL; `names` keeps it
     cdef tuple names
+    cdef Py_ssize_t size    # how many receivers
     cdef Py_ssize_t count   # how many arguments a receiver gets at most
     cdef tuple references
     cdef tuple codes
@@ -488,6 +597,7 @@ cdef Calls plan_calls(Engine self, Route route, Py_ssize_t nargs, PyObject *kwna
             plans.append(plan)
         plan.stop = place + 1
         codes.append(code)
+    new.size = len(references)
     new.references = tuple(references)
     new.codes = tuple(codes)
     new.plans = tuple(plans)
@@ -520,9 +630,7 @@ cdef class Engine(Connections):
         kwnames = <PyObject *>names
         if route is None:
             route = self.find_route(sender)
-        calls = calls_for(route, 1, kwnames)
-        if calls is None:
-            calls = plan_calls(self, route, 1, kwnames)
+        calls = calls_for(self, route, 1, kwnames)
         return run(self, route, calls, fs_items(<PyObject *>args), robust)
 
     def look_for_overrides_again(self):
@@ -540,7 +648,7 @@ cdef class Engine(Connections):
         overrides = self._policy.overrides(self, self._owner)
         fs_lock()
         try:
-            _old = fs_item(self._cell, 2)  # lives until the lock is released
+            _old = fs_item(<PyObject *>self._cell, 2)  # lives until the lock is released
             self._cell[2] = overrides
             self.overridden = overrides is not None
             # If something has changed meanwhile, the next send looks again.
@@ -562,6 +670,19 @@ cdef class Engine(Connections):
             )
         finally:
             fs_unlock()
+
+    cdef _mark_senders(self, Routes routes):
+        cdef size_t size = 64
+        cdef size_t bit
+        while size < 64 * <size_t>len(routes.by_sender):
+            size *= 2
+        marks = bytearray(size // 8)
+        for sender_key in routes.by_sender:
+            if type(sender_key) is int or type(sender_key) is str:
+                bit = <size_t>hash(sender_key)
+                bit = (bit >> 4 if type(sender_key) is int else bit) & (size - 1)
+                marks[bit >> 3] |= 1 << (bit & 7)
+        routes.marks = bytes(marks)
 
     cdef Py_ssize_t _find_place(self, table, entry) except -2:
         return fs_find(<PyObject *>table, <PyObject *>entry)

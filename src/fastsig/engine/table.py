@@ -469,10 +469,13 @@ class Routes:
     is `open`.  For a str, that is so if a class of a str is connected (`open_to_str`), or if
     objects are connected whose names are not known yet (`unnamed`).  `more` caches the results, and
     `dead` has the keys of senders that have died since.
+
+    `marks` is a Bloom filter of the connected ids: a bit for each of their hashes, so that a send
+    by a sender that is not connected needs no lookup.
     """
 
     __slots__ = (
-        *("any", "by_sender", "classes", "dead", "entries", "more", "names", "open"),
+        *("any", "by_sender", "classes", "dead", "entries", "marks", "more", "names", "open"),
         *("open_to_str", "seen", "sole", "unnamed"),
     )
 
@@ -507,6 +510,7 @@ class Routes:
         self.open_to_str = False
         self.more: dict[Any, Any] = {}
         self.dead: list[Any] = []
+        self.marks = b""
         if self.classes:
             for key in make_class_keys(""):
                 if key in self.by_sender:
@@ -875,8 +879,12 @@ class Connections:
             snapshot = Table_.locked(self._snapshot)
             if snapshot[0] is state and snapshot[1] == state.seen:
                 routes = Routes(state.seen, snapshot[2], self._by_value)
+                self._mark_senders(routes)
                 Table_.locked(self._publish, [], state, routes)
                 return routes
+
+    def _mark_senders(self, routes: Routes) -> None:
+        """Set `routes.marks`, if sends of this build use them."""
 
     def find_route(self, sender: Any) -> Route:
         """Return the route of a sender."""
