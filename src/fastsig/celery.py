@@ -266,7 +266,9 @@ class Face:
                 return engine  # type: ignore[no-any-return]
             if engine is not None and is_send_of(own.get("send"), engine):
                 del own["send"]  # it belongs to the signal that this one was copied from
-            engine = self.make_engine(signal)
+            engine = RobustEngine()
+            engine.configure(self.policy, signal)
+            own["_fastsig"] = engine
             old = own.get("receivers")
             make_tasks_known(engine, old or ())
             engine.receivers = list(self.convert(engine, old or ()))
@@ -278,12 +280,6 @@ class Face:
                 own["_fastsig_list"] = old
                 old[:] = [DEAD_ENTRY]
             return engine
-
-    def make_engine(self, signal: Any) -> RobustEngine:
-        engine = RobustEngine()
-        engine.configure(self.policy, signal)
-        vars(signal)["_fastsig"] = engine
-        return engine
 
     def give_send(self, signal: Any, engine: RobustEngine) -> None:
         if compiled and type(signal).send is class_send_robust:
@@ -411,8 +407,7 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
     """Return the attributes to patch Celery's class with, by name."""
     # All names are local: a module's globals may be gone before the last callback at exit.
     Signal, stock, policy, module = face.Signal, face.stock, face.policy, face.module
-    engine_of, adopt, can_adopt = face.engine_of, face.adopt, face.can_adopt
-    make_engine, give_send = face.make_engine, face.give_send
+    engine_of, adopt = face.engine_of, face.adopt
 
     def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
         if args and callable(args[0]):
@@ -532,22 +527,21 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
     ) -> None:
         own = vars(self)
         if (
-            type(self).__setattr__ is not patches["__setattr__"]
+            type(self) is not Signal
+            or Signal.__setattr__ is not patches["__setattr__"]
             or "receivers" in own
-            or not can_adopt(self)
         ):
             stock["__init__"](self, providing_args, use_caching, name)
             return
         # Not Celery's own `__init__`: each of its assignments would go through `__setattr__`.
-        engine = make_engine(self)
-        own["receivers"] = engine.receivers
+        # The signal is adopted when it is first used.
+        own["receivers"] = []
         own["providing_args"] = set(() if providing_args is None else providing_args)
         own["lock"] = Lock()
         own["use_caching"] = use_caching
         own["name"] = name
         own["sender_receivers_cache"] = WeakKeyDictionary() if use_caching else {}
         own["_dead_receivers"] = False
-        give_send(self, engine)
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
         super(Signal, self).__setattr__(name, value)

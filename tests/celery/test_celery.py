@@ -82,8 +82,8 @@ assert before.on_after_configure is held
 for app in (before, after):
     for name in ("on_configure", "on_after_configure", "on_after_finalize", "on_after_fork"):
         assert type(getattr(app, name)) is Signal, name
-        assert "_fastsig" in vars(getattr(app, name)), name
         getattr(app, name).connect(lambda sender, signal: seen.append(signal.name), weak=False)
+        assert "_fastsig" in vars(getattr(app, name)), name
     app.conf.task_always_eager
     app.finalize()
 names = ["app.on_configure", "app.on_after_configure", "app.on_after_finalize"]

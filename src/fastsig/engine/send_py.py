@@ -14,7 +14,15 @@ from weakref import ReferenceType
 
 from fastsig.engine import hosts as hosts  # noqa: PLC0414, fastsig.engine has them from here
 from fastsig.engine.plans import OBJECT, OTHER
-from fastsig.engine.table import Connections, MethodReference, Route, Table, is_dead, resolve
+from fastsig.engine.table import (
+    WATCHERS,
+    Connections,
+    MethodReference,
+    Route,
+    Table,
+    is_dead,
+    resolve,
+)
 
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this package
 if TYPE_CHECKING:
@@ -290,7 +298,7 @@ def make_class_send(name: str, robust: bool) -> Any:
 
     def send(self, sender, **named):  # type: ignore[no-untyped-def]
         engine = self.__dict__.get("_fastsig")
-        if not self.receivers and (engine is None or engine._cell[3] is None):
+        if not self.receivers and (WATCHERS[0] if engine is None else engine._cell[3]) is None:
             return []
         if engine is None or engine._owner is not self:
             engine = hosts.adopt(self)
