@@ -468,7 +468,7 @@ def connect_receiver(  # noqa: PLR0912
             f"receiver must be callable, got {type(receiver).__name__!r};"
             " to filter by sender, write connect(sender=...)"
         )
-    raising = check_on_error(on_error)
+    raising = on_error is not None and check_on_error(on_error)
     receiver_key = make_receiver_key(receiver, dispatch_uid)
     if sender is None and senders is None and not subclasses:
         listed = ANYBODY
@@ -577,11 +577,9 @@ def make_weak(engine: Engine, receiver: Any) -> Any:
         TypeError: It cannot be weakly referenced, or it is a method object that is created anew at
             each access, so that the reference would die at once.
     """
-    if (
-        type(receiver) not in (FunctionType, MethodType)
-        and hasattr(receiver, "__func__")
-        and hasattr(receiver, "__self__")
-    ):  # such as wrapt's
+    if type(receiver) is FunctionType or type(receiver) is MethodType:
+        return engine.make_reference(receiver)
+    if hasattr(receiver, "__func__") and hasattr(receiver, "__self__"):  # such as wrapt's
         raise TypeError(
             f"{type(receiver).__name__!r} is a method that is created anew at each access, so a"
             " weak reference to it dies at once: connect it with weak=False"

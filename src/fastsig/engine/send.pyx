@@ -347,6 +347,7 @@ cdef inline bint lives(holder) except -1:
 
 cdef inline bint has_own_key(sender) except -1:
     """Return whether the key of a sender may be something else than its `id`."""
+    cdef unsigned int tag
     if is_plain(<PyObject *>sender):
         return False
     if (
