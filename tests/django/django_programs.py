@@ -535,15 +535,29 @@ def setting_changed_is_left_alone():
 def debugging():
     from django.test import override_settings
 
+    def refused():
+        return error(signal.connect, lambda sender: None, dispatch_uid="the same")
+
     signal = new()
+    seen = [refused()]
     with override_settings(DEBUG=True):
         signal.connect(one)
-        return [
+        seen += [
             error(signal.connect, 1),
-            error(signal.connect, lambda sender: None),
+            refused(),
             error(signal.connect, two, dispatch_uid=["unhashable"]),
             shown(signal.send(Sender)),
         ]
+        with override_settings(DEBUG=False):
+            seen.append(refused())
+        seen.append(refused())
+    seen.append(refused())
+    settings.DEBUG = True
+    try:
+        seen.append(refused())
+    finally:
+        settings.DEBUG = False
+    return [*seen, refused()]
 
 
 @program

@@ -248,6 +248,10 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "django"]
 import fastsig.django
 fastsig.django.install()
 from django.conf import settings
+from django.dispatch import Signal
+signal = Signal()
+signal.connect(len, weak=False)
+assert "_fastsig" in vars(signal) and len(signal.receivers) == 1
 assert not settings.configured
 """,
         FASTSIG_DJANGO="1",

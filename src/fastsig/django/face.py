@@ -376,12 +376,16 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             with self.lock:
                 release(self)
             engine = None
+        settings = conf.settings
+        # The cache of the settings, read so because their __getattribute__ is a slow function.
+        debug = object.__getattribute__(settings, "__dict__").get("DEBUG")
+        if debug is None:
+            debug = settings.configured and settings.DEBUG
         if (
             engine is None
+            or debug  # Django checks the signature of the receiver
             or (sender is not None and type(module._make_id(sender)) is not int)
-            or (conf.settings.configured and conf.settings.DEBUG)
         ):
-            # With DEBUG, Django checks the signature of the receiver.
             stock["connect"](self, receiver, sender, weak, dispatch_uid)
             return
         function, kind = receiver, type(receiver)
@@ -407,14 +411,14 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             more = (refer(sender, tell), is_async)
         with self.lock:
             self._clear_dead_receivers()
-            kept = vars(self).get("_fastsig") is engine
-            if kept:
+            if vars(self).get("_fastsig") is engine:
                 engine.add_connection(receiver_key, reference, sender, more)
                 self.sender_receivers_cache.clear()
-        if not kept:  # another thread has uninstalled
-            stock["connect"](self, receiver, sender, weak, dispatch_uid)
-        elif is_async:
-            engine.look_for_overrides_again()
+                if is_async:
+                    engine.look_for_overrides_again()
+                return
+        # Another thread has uninstalled fastsig.
+        stock["connect"](self, receiver, sender, weak, dispatch_uid)
 
     def disconnect(
         self: Any, receiver: Any = None, sender: Any = None, dispatch_uid: Any = None
@@ -426,19 +430,18 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             return stock["disconnect"](self, receiver, sender, dispatch_uid)
         with self.lock:
             self._clear_dead_receivers()
-            kept = vars(self).get("_fastsig") is engine
-            if kept:
+            if vars(self).get("_fastsig") is engine:
                 receiver_key = dispatch_uid or module._make_id(receiver)
                 try:
                     found = engine.remove_connection(receiver_key, sender)
                 except TypeError:  # an unhashable key is not connected
                     found = False
                 self.sender_receivers_cache.clear()
-        if not kept:  # another thread has uninstalled
-            return stock["disconnect"](self, receiver, sender, dispatch_uid)
-        if found and "_fastsig_needs_django" in vars(self):
-            engine.look_for_overrides_again()
-        return found
+                if found and "_fastsig_needs_django" in vars(self):
+                    engine.look_for_overrides_again()
+                return found
+        # Another thread has uninstalled fastsig.
+        return stock["disconnect"](self, receiver, sender, dispatch_uid)
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
         if name not in watched:
