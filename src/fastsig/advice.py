@@ -28,6 +28,7 @@ __all__ = [
     "SignalWarning",
     "find_caller",
     "find_problems",
+    "find_unsent",
     "warn_of_no_sender",
     "warn_of_problems",
 ]
@@ -167,7 +168,7 @@ def find_problems(
         )
     for parameter in list_positional(receiver):
         yield "never", f"{name}: {parameter!r} is positional only, and what is sent has names"
-    for kind, parameter, text in find_unsent(signal, entry, receiver):
+    for kind, parameter, text in find_unsent(entry, receiver):
         more = "" if kind == "never" else f": {parameter!r} always has its default"
         yield kind, f"{name}: {signal.name} sends no {parameter!r}{more}{text}"
     for sender in senders:
@@ -253,7 +254,7 @@ def list_positional(receiver: Any) -> list[str]:
     return [*code.co_varnames[int(kind != FUNCTION) : end]]
 
 
-def find_unsent(signal: Any, entry: Entry, receiver: Any) -> Iterator[tuple[str, str, str]]:
+def find_unsent(entry: Entry, receiver: Any) -> Iterator[tuple[str, str, str]]:
     """Yield the parameters that a signal never sends, as ``(kind, name, advice)``."""
     sent = {"signal", "sender", *entry.list_sent()}
     required, optional = read_parameters(receiver)

@@ -1,16 +1,20 @@
 """The app, its system check and its command; installing, and what stays off."""
 
+import ast
+import importlib
 import json
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
-pytest.importorskip("django")
+django = pytest.importorskip("django")
 
 MODELS = """
 from django.db import models
-from django.db.models.signals import post_init, post_save
+from django.db.models.signals import post_delete, post_init, post_save
 from django.dispatch import receiver
 import fastsig.django
 
@@ -35,6 +39,14 @@ def never(**kwargs):
 
 @receiver(post_init, sender=Note)
 async def later(**kwargs):
+    pass
+
+@receiver([post_save, post_delete], sender=Note)
+def misnamed(sender, created, raw=None, **kwargs):
+    pass
+
+@fastsig.django.receiver(post_delete, sender=Note)
+def unsent(note):
     pass
 
 @fastsig.django.receiver(post_save, sender=Base, subclasses=True, on_commit=True)
@@ -114,7 +126,36 @@ def test_the_command(project):
     assert any("strict(sender, instance) is connected to" in line for line in lines)
     assert any("never(**kwargs)" in line and "abstract" in line for line in lines)
     assert any("hint: later(**kwargs) is a coroutine function" in line for line in lines)
+    assert any(
+        "misnamed(sender, created, raw, **kwargs): django.db.models.signals.post_delete sends no"
+        " 'created'; it sends instance, origin, sender, using" in line
+        for line in lines
+    )
+    assert any(
+        "unsent(note): django.db.models.signals.post_delete sends no 'note'" in line
+        for line in lines
+    )
+    assert sum(" sends no " in line for line in lines) == 2, out
     assert not any("committed" in line for line in lines)
+
+
+def test_the_catalog_agrees_with_the_source_of_django():
+    from fastsig.django.catalog import CATALOG
+
+    sent = defaultdict(set)
+    for path in Path(django.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                signal = ast.unparse(node.func.value).rpartition(".")[2]
+                if node.func.attr in ("send", "asend"):
+                    sent[signal].update(each.arg for each in node.keywords)
+    for module, signals in CATALOG.items():
+        if module == "django.tasks.signals" and django.VERSION < (6, 0):
+            continue
+        for name, arguments in signals.items():
+            assert hasattr(importlib.import_module(module), name)
+            passed_on = {"stdout", "plan", "apps"} if None in sent[name] else set()  # **kwargs
+            assert sent[name] - {"sender", None} == {*arguments.split()} - passed_on, name
 
 
 def test_off(project, core):

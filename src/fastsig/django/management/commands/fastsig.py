@@ -10,8 +10,9 @@ from django.db.models import Model
 from django.db.models.signals import ModelSignal, class_prepared
 from django.dispatch import Signal
 
-from fastsig.advice import describe, is_async
+from fastsig.advice import describe, find_unsent, is_async
 from fastsig.commands import find_name, print_mistakes, print_signals
+from fastsig.django.catalog import find_entry
 from fastsig.django.extras import later_key
 from fastsig.django.face import find_engine, installed
 from fastsig.engine import list_engines, resolve
@@ -69,7 +70,7 @@ def find_mistakes() -> Iterator[tuple[str, str, str]]:
         signal = engine.get_owner()
         if not issubclass(type(signal), Signal):
             continue
-        name = find_name(signal)
+        name, entry = find_name(signal), find_entry(signal)
         # The others have a function in their place, which takes everything.
         itself = {id(resolve(entry[1])) for entry in list(engine.receivers)}
         for each in list_connections(engine):
@@ -83,6 +84,9 @@ def find_mistakes() -> Iterator[tuple[str, str, str]]:
                     " something is sent that it does not name; add **kwargs, or connect it with"
                     " fastsig.django.receiver",
                 )
+            for kind, parameter, text in find_unsent(entry, each.receiver) if entry else ():
+                if kind == "never":  # a default is for other signals that have this receiver
+                    yield kind, each.where, f"{receiver}: {name} sends no {parameter!r}{text}"
             yield from check_sender(signal, name, receiver, each)
             if is_async(each.receiver):
                 yield (
