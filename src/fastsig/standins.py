@@ -21,7 +21,7 @@ __all__ = ["Retry", "find_original", "make_once", "make_retrying"]
 
 
 class Retry:
-    """When, and how often, to call a receiver again that raises an exception.
+    """The rules for calling a receiver again after it has raised an exception.
 
     The sender waits `delay` seconds before the second call, and `backoff` times as long before each
     further call, but at most `max_delay` seconds.  The exception of the last call is handled like
@@ -99,12 +99,12 @@ def make_retrying(
     """Return a function that calls a receiver again until it succeeds.
 
     Arguments:
-        receiver: The receiver.  For a coroutine function, the result is one, too.
+        receiver: The receiver.  If it is a coroutine function, so is the function returned.
         policy: The policy that has the logger.
-        how: When and how often; True to do as Celery does.
+        how: A `Retry`, or a bool to retry as Celery does: see `CeleryRetry`.
 
     Raises:
-        TypeError: `how` is something else.
+        TypeError: `how` is neither a bool nor a `Retry`.
     """
     if not isinstance(how, (bool, Retry)):
         instead = "; write Retry()" if how is Retry else ""
@@ -138,13 +138,13 @@ def make_retrying(
             await asyncio.sleep(seconds)
         return await receiver(*args, **kwargs)
 
-    return stand_in(retry_async if is_coroutine_function(receiver) else retry, receiver)
+    return mark_wrapper(retry_async if is_coroutine_function(receiver) else retry, receiver)
 
 
 def make_once(
     engine: Engine, receiver: Callable[..., Any], receiver_key: Any, sender: object
 ) -> Callable[..., Any]:
-    """Return a function whose first call disconnects a receiver and calls it.
+    """Return a function that disconnects and calls a receiver; a second call does nothing.
 
     Arguments:
         engine: The engine that it is connected to.
@@ -156,13 +156,13 @@ def make_once(
 
     def once(*args: Any, **kwargs: Any) -> Any:
         try:
-            function = left.pop()  # atomic: of several threads one gets it
+            function = left.pop()  # atomic, so only one thread gets the receiver
         except IndexError:
             return None
         engine.remove_connection(receiver_key, sender)
         return function(*args, **kwargs)
 
-    return stand_in(once, receiver)
+    return mark_wrapper(once, receiver)
 
 
 class Connected:
@@ -208,15 +208,15 @@ class Connected:
             self.signal.disconnect(self.receiver, dispatch_uid=uid, **what)
 
 
-def stand_in(function: Any, receiver: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a function as a wrapper, so that it gets the arguments that the receiver names."""
+def mark_wrapper(function: Any, receiver: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function as the wrapper of a receiver, so that it gets the receiver's arguments."""
     function.__wrapped__ = receiver
     function._retries = function.__code__
     return function  # type: ignore[no-any-return]
 
 
 def find_original(receiver: Any) -> Any:
-    """Return the receiver that the user connected: the one inside of wrappers, or itself."""
+    """Return the receiver that the user connected, without the wrappers that fastsig has added."""
     return unwrap(receiver)
 
 
