@@ -464,7 +464,9 @@ def stand_by(**named: Any) -> None:
 class recorded:
     """Record the sends of signals, in all threads.  The receivers are still called.
 
-    A context manager, whose value is a `fastsig.watching.Recorded`.
+    A context manager, whose value is a `fastsig.watching.Recorded`.  One object can be used several
+    times, and its blocks can nest.  Threads and asyncio tasks that run at the same time need an
+    object each: the end of a block ends the recording that this object started last.
 
     Arguments:
         *signals: The signals.
