@@ -204,7 +204,7 @@ def _imported(compiled: bool) -> dict[str, int]:
     The interpreter is one without `site`, so that what happens to be installed does not matter;
     what `site` needs itself, and `weakref`, is imported before.
     """
-    folder = str(Path(inspect.getfile(FASTSIG.signal)).parents[1])
+    folder = str(Path(inspect.getfile(FASTSIG.package)).parents[1])
     statement = f"import os, weakref, sys; sys.path.append({folder!r}); import fastsig.signals"
     environment = {
         **os.environ,

@@ -135,7 +135,7 @@ def making(trio: dict[str, Contender]) -> Row:
     from celery.utils.dispatch import Signal
 
     classes: dict[str, Callable[[], Any]] = {name: each.signal for name, each in trio.items()}
-    classes[ADOPTED] = Signal
+    classes |= {OWN: FASTSIG.package.Signal, ADOPTED: Signal}
     runs = {
         name: collecting(Case("Signal()", {"Signal": each}, []).run())
         for name, each in classes.items()

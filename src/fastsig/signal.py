@@ -18,7 +18,15 @@ from fastsig.advice import (
     warn_of_problems,
 )
 from fastsig.catalog import CATALOG, OF_AN_APP
-from fastsig.engine import Policy, RobustEngine, make_key, make_label, resolve, resolve_proxy
+from fastsig.engine import (
+    Policy,
+    RobustEngine,
+    make_key,
+    make_label,
+    quick_send,
+    resolve,
+    resolve_proxy,
+)
 from fastsig.senders import find_names, list_senders, read_sender
 
 if DEVELOPING:  # here, because at exit nothing can be imported any more
@@ -192,6 +200,15 @@ class Signal(RobustEngine):
         self.name = name
         self.providing_args = set(() if providing_args is None else providing_args)
         self.use_caching = use_caching
+        # CPython looks up `send` in another way for a name that is imported: 30 ns more, unless the
+        # `__dict__` has it.  That makes a cycle, so it is only for a signal that lives as long as
+        # its module.
+        if (
+            quick_send is not None
+            and sys._getframe(1).f_code.co_name == "<module>"
+            and type(self).send is RobustEngine.send
+        ):
+            vars(self)["send"] = quick_send.__get__(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name} providing_args={self.providing_args!r}>"
@@ -577,9 +594,12 @@ def make_weak(engine: Engine, receiver: Any) -> Any:
         TypeError: It cannot be weakly referenced, or it is a method object that is created anew at
             each access, so that the reference would die at once.
     """
-    if type(receiver) is FunctionType or type(receiver) is MethodType:
-        return engine.make_reference(receiver)
-    if hasattr(receiver, "__func__") and hasattr(receiver, "__self__"):  # such as wrapt's
+    if (
+        type(receiver) is not FunctionType
+        and type(receiver) is not MethodType
+        and hasattr(receiver, "__func__")
+        and hasattr(receiver, "__self__")
+    ):  # such as wrapt's
         raise TypeError(
             f"{type(receiver).__name__!r} is a method that is created anew at each access, so a"
             " weak reference to it dies at once: connect it with weak=False"

@@ -1,8 +1,11 @@
 """Sending: the arguments and the order of the calls, and the responses."""
 
+import gc
 import inspect
 import logging
 import sys
+import weakref
+from unittest import mock
 
 import pytest
 
@@ -325,3 +328,61 @@ def test_has_listeners(signal, collect):
     del receiver
     collect()
     assert signal.has_listeners("s") is False
+
+
+class TestASignalThatAModuleMakes:
+    """Compiled, it has `send` in its `__dict__`, which a call of an imported name finds at once."""
+
+    @pytest.fixture
+    def make(self, Signal):
+        def make(kind=Signal):
+            module = {"kind": kind}
+            exec("signal = kind()", module)
+            return module["signal"]
+
+        return make
+
+    def test_only_there(self, core, make, Signal):
+        signal = make()
+        assert ("send" in vars(signal)) is (core == "compiled")
+        assert signal.send.__self__ is signal
+        assert inspect.signature(signal.send) == inspect.signature(Signal().send)
+        reference = weakref.ref(Signal())
+        assert reference() is None  # no cycle
+
+    def test_it_sends(self, make, collect):
+        signal = make()
+        assert signal.send(None) == []
+        signal.connect(collect)
+        assert signal.send("s", value=1) == [(collect, None)]
+        with pytest.raises(TypeError, match="missing 1 required .*argument: 'sender'"):
+            signal.send()
+
+    def test_what_replaces_send_of_the_class(self, make, Signal):
+        class Traced(Signal):
+            pass
+
+        signal = make(Traced)
+        assert signal.send(None) == []
+        with mock.patch.object(Signal, "send", return_value="of the base") as send:
+            assert signal.send("s", value=1) == "of the base"
+        send.assert_called_once_with("s", value=1)
+        assert signal.send(None) == []
+        Traced.send = lambda self, sender, **named: (self, sender, named)
+        assert signal.send("s", value=1) == (signal, "s", {"value": 1})
+        assert make(Traced).send(sender="t")[1:] == ("t", {})
+
+    def test_what_replaces_its_own_send(self, make):
+        signal = make()
+        with mock.patch.object(signal, "send", return_value="mocked"):
+            assert signal.send(None) == "mocked"
+        assert signal.send(None) == []
+
+    def test_it_is_collected(self, make, collect):
+        signal = make()
+        signal.connect(collect)
+        signal.send(None)
+        reference = weakref.ref(signal)
+        del signal
+        gc.collect()
+        assert reference() is None

@@ -25,6 +25,7 @@ __all__ = [
     "make_key",
     "make_label",
     "make_reference",
+    "quick_send",
     "register_host",
     "resolve",
     "resolve_proxy",
@@ -63,6 +64,7 @@ Engine = send.Engine  # one by one: so they are types
 RobustEngine = send.RobustEngine
 class_send = send.class_send
 class_send_robust = send.class_send_robust
+quick_send = send.quick_send
 register_host = send.hosts.register_host
 Subclasses = table.Subclasses
 is_class_key, is_dead = table.is_class_key, table.is_dead

@@ -319,5 +319,6 @@ def make_class_send(name: str, robust: bool) -> Any:
     return send
 
 
+quick_send: Any = None  # a method that is found on the class is as quick
 class_send: Any = make_class_send("send", False)
 class_send_robust: Any = make_class_send("send", True)
