@@ -355,7 +355,7 @@ class TestASignalThatAModuleMakes:
         assert signal.send(None) == []
         signal.connect(collect)
         assert signal.send("s", value=1) == [(collect, None)]
-        with pytest.raises(TypeError, match="missing 1 required .*argument: 'sender'"):
+        with pytest.raises(TypeError, match=r"missing 1 required .*argument: 'sender'"):
             signal.send()
 
     def test_what_replaces_send_of_the_class(self, make, Signal):

@@ -673,7 +673,7 @@ cdef class Engine(Connections):
             fs_unlock()
 
     cdef _mark_senders(self, Routes routes):
-        cdef size_t size = 64
+        cdef size_t size = 4096  # so few bits are set that hardly any miss meets one by chance
         cdef size_t bit
         while size < 64 * <size_t>len(routes.by_sender):
             size *= 2
