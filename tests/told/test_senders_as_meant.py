@@ -78,6 +78,12 @@ class TestNames:
         assert signal.disconnect(on_one, sender=add)
         assert responses(signal, "proj.add") == []
 
+    def test_after_a_name_that_reaches_nobody(self, signal, add):
+        signal.connect(on_one, sender=add)
+        for _ in range(2):
+            assert responses(signal, "proj.mul") == []
+            assert responses(signal, "proj.add") == [1]
+
     def test_in_the_order_of_connection(self, signal, add):
         signal.connect(on_two, sender=add)
         signal.connect(on_one, sender="proj.add")

@@ -287,7 +287,7 @@ cdef inline bint misses(Routes routes, PyObject *sender, bint by_value) noexcept
     """Return whether a sender is known to be none of those that are connected."""
     cdef size_t bit
     if by_value and PyUnicode_CheckExact(<object>sender):
-        if routes.unnamed or routes.open_to_str:
+        if routes.named or routes.open_to_str:
             return False
         bit = <size_t>PyObject_Hash(<object>sender)
     elif routes.open or by_value and not is_plain(sender):

@@ -467,16 +467,17 @@ class Routes:
     determined when its route is made, and only if the table has such keys: `names`, `classes`.
     So the route of a sender that is not in `by_sender` is worked out from further keys if the table
     is `open`.  For a str, that is so if a class of a str is connected (`open_to_str`), or if
-    objects are connected whose names are not known yet (`unnamed`).  `more` caches the results, and
+    objects are connected, which may have that name (`named`), and their names are not in
+    `by_sender` yet (`unnamed`).  `more` caches the results, and
     `dead` has the keys of senders that have died since.
 
-    `marks` is a Bloom filter of the connected ids: a bit for each of their hashes, so that a send
-    by a sender that is not connected needs no lookup.
+    `marks` is a Bloom filter of the connected senders: a bit for the hash of each `id` and str, so
+    that a send by another sender needs no lookup.  It does not have the names of objects.
     """
 
     __slots__ = (
-        *("any", "by_sender", "classes", "dead", "entries", "marks", "more", "names", "open"),
-        *("open_to_str", "seen", "sole", "unnamed"),
+        *("any", "by_sender", "classes", "dead", "entries", "marks", "more", "named", "names"),
+        *("open", "open_to_str", "seen", "sole", "unnamed"),
     )
 
     def __init__(self, seen: Any, entries: Any, by_value: Any = False) -> None:
@@ -506,7 +507,8 @@ class Routes:
         self.entries = entries if self.by_sender else None
         self.names = self.names and by_value
         self.open = self.names or self.classes
-        self.unnamed = 1 if objects and by_value else 0
+        self.named = objects and by_value
+        self.unnamed = 1 if self.named else 0
         self.open_to_str = False
         self.more: dict[Any, Any] = {}
         self.dead: list[Any] = []

@@ -76,6 +76,7 @@ cdef class Routes:
     cdef Route any
     cdef Route sole
     cdef list entries
+    cdef bint named
     cdef bint names
     cdef bint classes
     cdef bint open
