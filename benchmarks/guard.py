@@ -72,7 +72,7 @@ def checks() -> list[Check]:
     """
     adopted = Adopted()
     all_checks = [
-        ("send to nobody / an empty C method", send(0), send(0, EMPTY), (2.05, 2.0)),
+        ("send to nobody / an empty C method", send(0), send(0, EMPTY), (2.0, 1.7)),
         *(
             (
                 f"send to {count} / loop, **kw {'read' if reads else 'unread'}",
@@ -83,9 +83,9 @@ def checks() -> list[Check]:
             for (count, reads), limits in SENDS.items()
         ),
         ("one sender of 10,000 / one receiver", by_one(MANY), send(1), (1.39, 1.85)),
-        ("miss, 2 senders / nobody", by_one(2, known=False), send(0), (1.8, 1.9)),
-        ("miss, 10,000 senders / nobody", by_one(MANY, known=False), send(0), (2.2, 2.1)),
-        ("imported / local name", send(0, site=IMPORTED), send(0, site=LOCAL), (1.75, 1.6)),
+        ("miss, 2 senders / nobody", by_one(2, known=False), send(0), (1.2, 1.25)),
+        ("miss, 10,000 senders / nobody", by_one(MANY, known=False), send(0), (1.3, 1.35)),
+        ("imported / local name", send(0, site=IMPORTED), send(0, site=LOCAL), (1.12, 1.15)),
         ("adopted / own signal, nobody", send(0, adopted), send(0), (1.12, 1.12)),
         ("adopted / own signal, one receiver", send(1, adopted), send(1), (1.1, 1.15)),
         ("adopted / own, one sender of 10,000", by_one(MANY, adopted), by_one(MANY), (1.2, 1.2)),
