@@ -376,6 +376,33 @@ def test_many_senders(signal):
             seen.clear()
 
 
+@pytest.mark.parametrize("count", [1, 3, 300])
+@pytest.mark.parametrize("make", [lambda i: Plain(), lambda i: f"task.{i}"], ids=["object", "str"])
+def test_senders_that_are_not_connected(signal, count, make):
+    connected = [make(i) for i in range(count)]
+    others = [make(i) for i in range(count, 2 * count)]
+    receivers = [lambda sender, i=i: i for i in range(count)]
+    for receiver, sender in zip(receivers, connected, strict=True):
+        signal.connect(receiver, sender=sender)
+    for _ in range(3):
+        for i, sender in enumerate(connected):
+            assert signal.send(sender) == [(receivers[i], i)]
+        for sender in others:
+            assert signal.send(sender) == []
+
+
+def test_sender_keys_that_no_object_has(signal):
+    """A table that somebody else fills may have any int."""
+    sender = Plain()
+    signal.connect(handler, sender=sender)
+    [(keys, reference)] = signal.receivers
+    for number in (0, -5, 2**63, 2**64, 2**200, True, id(sender) + 1):
+        signal.receivers.append(((keys[0], number), reference))
+    for _ in range(3):
+        assert len(signal.send(sender)) == 1
+        assert signal.send(Plain()) == []
+
+
 def test_weakref_as_a_sender(signal, collect):
     """It is a sender like any other: what it refers to may die."""
 

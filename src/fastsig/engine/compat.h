@@ -29,6 +29,22 @@ static inline PyObject *fs_target(PyObject *reference) {
     return target;
 }
 
+/* Whether a sender lives, of which a route has the holder; false if that has to run code. */
+static inline int fs_lives(PyObject *holder) {
+#ifdef Py_GIL_DISABLED
+    PyObject *target;
+    if (!PyWeakref_CheckRefExact(holder)) { return holder == Py_None; }
+    target = fs_target(holder);
+    Py_DECREF(target);
+    return target != Py_None;
+#else
+    PyObject *target;
+    if (!PyWeakref_CheckRefExact(holder)) { return holder == Py_None; }
+    target = ((PyWeakReference *)holder)->wr_object;
+    return target != Py_None && Py_REFCNT(target) > 0;
+#endif
+}
+
 /* An attribute of a thing's type, None if there is none: as CPython itself looks up `__call__`.
    _PyType_Lookup is private, but unlike getattr runs no code and raises nothing. */
 static inline PyObject *fs_type_lookup(PyObject *thing, PyObject *name) {

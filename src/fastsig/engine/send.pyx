@@ -10,7 +10,7 @@ Avoid comprehensions over objects that are made on the way: if the append runs o
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.method cimport PyMethod_Check, PyMethod_GET_FUNCTION, PyMethod_GET_SELF
@@ -37,6 +37,7 @@ cdef extern from "compat.h":
     ctypedef struct PyMethodDef:
         pass
     object fs_target(PyObject *reference)
+    bint fs_lives(object holder)
     object fs_type_lookup(object thing, object name)
     unsigned int fs_type_tag(PyObject *thing)
     object fs_item(PyObject *items, Py_ssize_t i)
@@ -69,6 +70,7 @@ cdef extern from "compat.h":
     void Py_DECREF(PyObject *)
     void Py_INCREF(PyObject *)
     object PyLong_FromVoidPtr(PyObject *)
+    void *PyLong_AsVoidPtr(object) except? NULL
     PyObject *PyTuple_New(Py_ssize_t)
     void PyList_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
     void PyTuple_SET_ITEM(PyObject *, Py_ssize_t, PyObject *)
@@ -76,6 +78,8 @@ cdef extern from "compat.h":
 cdef enum:
     SMALL = 16  # so many arguments are put in order on the C stack, more of them on the heap
     KINDS = 256  # so many types of senders are known to be plain
+    NOBODY = -1  # a sender that is not connected
+    UNSURE = -2  # one that may be
     SHAPES = 8  # so many call shapes keep their plans; a ninth starts anew
     KIND_OTHER = 0
     KIND_FUNCTION = 1
@@ -247,13 +251,14 @@ cdef run(Engine self, Route route, Calls calls, PyObject *const *args, bint robu
 cdef inline PyObject *ready_route(
     Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames
 ) noexcept:
-    """Return the route of all senders, or of those that miss; NULL if a lookup is needed.
+    """Return the route of a sender, NULL if it has not been made, or a key must be looked up.
 
     This is for the usual states, and only compares numbers: no other code can run meanwhile, so
     with a GIL nothing has to be counted (see `fs_look`).
     """
     cdef PyObject *route = NULL
     cdef PyObject *sender
+    cdef Py_ssize_t place
     cdef PyObject *routes = fs_look(<PyObject *>self._cell, 1)
     # None in an engine that the garbage collector clears, while a finalizer sends.
     if routes is not <PyObject *>None and (<Routes>routes).seen == self._version.number:
@@ -261,7 +266,17 @@ cdef inline PyObject *ready_route(
             route = <PyObject *>(<Routes>routes).sole
         else:
             sender = args[0] if nargs else named_sender(args, kwnames)
-            if sender is not NULL and misses(<Routes>routes, sender, self._by_value):
+            place = UNSURE
+            if sender is not NULL:
+                place = find_sender(<Routes>routes, sender, self._by_value)
+            if place >= 0:
+                route = fs_look(<PyObject *>(<Routes>routes).ready, place)
+                if route is <PyObject *>None or not fs_lives((<Route>route).holder):
+                    fs_drop(route)
+                    route = NULL
+                fs_drop(routes)
+                return route
+            if place == NOBODY:
                 route = <PyObject *>(<Routes>routes).any
         if route is not NULL:
             fs_keep(route)
@@ -283,19 +298,28 @@ cdef inline bint is_plain(PyObject *sender) noexcept:
     return tag != 0 and PLAIN[tag % KINDS] == tag
 
 
-cdef inline bint misses(Routes routes, PyObject *sender, bint by_value) noexcept:
-    """Return whether a sender is known to be none of those that are connected."""
-    cdef size_t bit
-    if by_value and PyUnicode_CheckExact(<object>sender):
+cdef inline Py_ssize_t find_sender(Routes routes, PyObject *sender, bint by_value) noexcept:
+    """Return the place of a sender in `routes.ready`, or NOBODY, or UNSURE: see `_number_senders`.
+
+    For a str that may be connected it is UNSURE: it would have to be compared.
+    """
+    cdef size_t *numbers = <size_t *>PyBytes_AS_STRING(routes.numbers)
+    cdef size_t last = <size_t>PyList_GET_SIZE(routes.ready) - 1
+    cdef bint is_str = by_value and PyUnicode_CheckExact(<object>sender)
+    cdef size_t number = <size_t>sender
+    cdef size_t place
+    if is_str:
         if routes.named or routes.open_to_str:
-            return False
-        bit = <size_t>PyObject_Hash(<object>sender)
+            return UNSURE
+        number = <size_t>PyObject_Hash(<object>sender) | 1
     elif routes.open or by_value and not is_plain(sender):
-        return False
-    else:
-        bit = <size_t>sender >> 4
-    bit &= 8 * <size_t>PyBytes_GET_SIZE(routes.marks) - 1
-    return not PyBytes_AS_STRING(routes.marks)[bit >> 3] >> (bit & 7) & 1
+        return UNSURE
+    place = number >> 4 & last
+    while numbers[place] != number:
+        if numbers[place] == 0:
+            return NOBODY
+        place = place + 1 & last
+    return UNSURE if is_str else <Py_ssize_t>place
 
 
 cdef send_found(
@@ -311,6 +335,7 @@ cdef send_found(
 cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames):
     """Return the route of the sender among the arguments of a send, None if there is a watcher."""
     cdef PyObject *sender
+    cdef Py_ssize_t place
     routes = fs_item(<PyObject *>self._cell, 1)
     # None in an engine that the garbage collector clears, while a finalizer sends.
     if routes is not None and (<Routes>routes).seen == self._version.number:
@@ -330,6 +355,9 @@ cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs,
         if found is None:
             return (<Routes>routes).any
         if type(found) is Route and lives((<Route>found).holder):
+            place = find_sender(<Routes>routes, sender, self._by_value)
+            if place >= 0:
+                (<Routes>routes).ready[place] = found
             return <Route>found
     elif fs_item(<PyObject *>self._cell, 3) is not None:
         return None
@@ -672,18 +700,34 @@ cdef class Engine(Connections):
         finally:
             fs_unlock()
 
-    cdef _mark_senders(self, Routes routes):
-        cdef size_t size = 4096  # so few bits are set that hardly any miss meets one by chance
-        cdef size_t bit
-        while size < 64 * <size_t>len(routes.by_sender):
+    cdef _number_senders(self, Routes routes):
+        """Make a hash table, with open addressing, of the `id` of each sender that is connected.
+
+        `routes.numbers` has the keys, `routes.ready` the routes; other keys than an `id` are not in
+        it, but a str is there with its hash, made odd, so that other strs can be told from it.
+        """
+        cdef size_t size = 8
+        cdef size_t number, place
+        cdef size_t *numbers
+        while size < 2 * <size_t>len(routes.by_sender):
             size *= 2
-        marks = bytearray(size // 8)
+        routes.numbers = bytes(size * sizeof(size_t))
+        numbers = <size_t *>PyBytes_AS_STRING(routes.numbers)
         for sender_key in routes.by_sender:
-            if type(sender_key) is int or type(sender_key) is str:
-                bit = <size_t>hash(sender_key)
-                bit = (bit >> 4 if type(sender_key) is int else bit) & (size - 1)
-                marks[bit >> 3] |= 1 << (bit & 7)
-        routes.marks = bytes(marks)
+            if type(sender_key) is str:
+                number = <size_t>hash(sender_key) | 1
+            elif type(sender_key) is int:
+                try:
+                    number = <size_t>PyLong_AsVoidPtr(sender_key)
+                except OverflowError:  # added from outside: no object has this `id`
+                    continue
+            else:
+                continue
+            place = number >> 4 & size - 1
+            while numbers[place] != 0:
+                place = place + 1 & size - 1
+            numbers[place] = number
+        routes.ready = [None] * size
 
     cdef Py_ssize_t _find_place(self, table, entry) except -2:
         return fs_find(<PyObject *>table, <PyObject *>entry)

@@ -471,13 +471,12 @@ class Routes:
     `by_sender` yet (`unnamed`).  `more` caches the results, and
     `dead` has the keys of senders that have died since.
 
-    `marks` is a Bloom filter of the connected senders: a bit for the hash of each `id` and str, so
-    that a send by another sender needs no lookup.  It does not have the names of objects.
+    `numbers` and `ready` are for the compiled send: see its `_number_senders`.
     """
 
     __slots__ = (
-        *("any", "by_sender", "classes", "dead", "entries", "marks", "more", "named", "names"),
-        *("open", "open_to_str", "seen", "sole", "unnamed"),
+        *("any", "by_sender", "classes", "dead", "entries", "more", "named", "names"),
+        *("numbers", "open", "open_to_str", "ready", "seen", "sole", "unnamed"),
     )
 
     def __init__(self, seen: Any, entries: Any, by_value: Any = False) -> None:
@@ -512,7 +511,6 @@ class Routes:
         self.open_to_str = False
         self.more: dict[Any, Any] = {}
         self.dead: list[Any] = []
-        self.marks = b""
         if self.classes:
             for key in make_class_keys(""):
                 if key in self.by_sender:
@@ -881,12 +879,13 @@ class Connections:
             snapshot = Table_.locked(self._snapshot)
             if snapshot[0] is state and snapshot[1] == state.seen:
                 routes = Routes(state.seen, snapshot[2], self._by_value)
-                self._mark_senders(routes)
+                if routes.sole is None:
+                    self._number_senders(routes)
                 Table_.locked(self._publish, [], state, routes)
                 return routes
 
-    def _mark_senders(self, routes: Routes) -> None:
-        """Set `routes.marks`, if sends of this build use them."""
+    def _number_senders(self, routes: Routes) -> None:
+        """Set `routes.numbers` and `routes.ready`, if sends of this build use them."""
 
     def find_route(self, sender: Any) -> Route:
         """Return the route of a sender."""

@@ -84,7 +84,8 @@ cdef class Routes:
     cdef fs_number unnamed
     cdef dict more
     cdef list dead
-    cdef bytes marks
+    cdef bytes numbers
+    cdef list ready
 
 
 @cython.final
@@ -141,7 +142,7 @@ cdef class Connections:
     cdef State _refresh(self)
     @cython.locals(state=State, routes=Routes, snapshot=tuple)
     cdef Routes _routes(self)
-    cdef _mark_senders(self, Routes routes)
+    cdef _number_senders(self, Routes routes)
     @cython.locals(routes=Routes, route=Route, is_open=bint)
     cpdef Route find_route(self, sender)
     @cython.locals(state=State)
