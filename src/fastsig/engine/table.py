@@ -21,7 +21,6 @@ decrements the reference count of the item twice.
 from __future__ import annotations
 
 from itertools import count
-from operator import index as as_int
 from types import FunctionType, MethodType
 from weakref import ReferenceType, WeakMethod
 
@@ -228,24 +227,13 @@ class Version:
 
     def look_at(self, table: Any) -> Any:
         """Return the moment (number and edits), and the entries that the table has then."""
-        moment = (self.number, self.edits)
-        return moment, [*table]
+        return (self.number, self.edits), [*table]
 
-    def change(self, table: Any, kept: Any, method: Any, args: Any) -> Any:
-        """Change the table; `kept` keeps its old entries alive until the lock is released."""
-        kept.extend(table)
-        self.bump()  # here, too: an exception may interrupt the change
-        try:
-            return method(table, *args)
-        finally:
-            self.bump()
-
-    def change_if(self, moment: Any, table: Any, kept: Any, change: Any, args: Any) -> bool:
+    def change_if(self, moment: Any, change: Any, args: Any) -> bool:
         """Call ``change(*args)`` if nothing has changed since a moment; return whether it did."""
         # Checked again after the number is set: foreign code may have run before that.
         seen, edits = moment
         changing = next(NUMBERS)
-        kept.extend(table)
         if self.number == seen and self.edits == edits: self.number = changing  # fmt: skip
         else: return False  # fmt: skip
         try:
@@ -308,55 +296,55 @@ class Table(list):  # type: ignore[type-arg]
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (list, ([*self],))
 
-    def _change(self, method: Any, *args: Any) -> Any:
-        return Table_.locked(self.version.change, self, [], method, args)
-
-    def _change_at(self, work_out: Any, method: Any, *args: Any) -> None:
-        """Change the list; `work_out` makes the last argument of `method` from its entries."""
-        change = method.__get__(self)  # bound here, as in `Connections._refresh`
+    def _edit(self, method: Any, *args: Any, **options: Any) -> Any:
+        """Let a method of list change a copy, and take that over if nothing changed meanwhile."""
+        change = replace.__get__(self)  # bound here, as in `Connections._refresh`
         while True:
-            moment, entries = Table_.locked(self.version.look_at, self)
-            all_args = (*args, work_out(entries))
-            if Table_.locked(self.version.change_if, moment, self, [], change, all_args):
-                return
+            moment, before = Table_.locked(self.version.look_at, self)
+            after = [*before]
+            result = method(after, *args, **options)
+            # `before` keeps the old entries alive until the lock is released.
+            if Table_.locked(self.version.change_if, moment, change, (ALL, after)):
+                return result
 
     def append(self, entry: Any) -> None:
-        self._change(append, check_entry(entry))
+        self._edit(append, check_entry(entry))
 
     def extend(self, entries: Any) -> None:
-        self._change(list.extend, check_entries(entries))
+        self._edit(list.extend, check_entries(entries))
 
     def insert(self, place: Any, entry: Any) -> None:
-        self._change(list.insert, as_int(place), check_entry(entry))
+        self._edit(list.insert, place, check_entry(entry))
 
     def pop(self, place: Any = -1) -> Any:
-        return self._change(pop, as_int(place))
-
-    def clear(self) -> None:
-        self._change(list.clear)
-
-    def reverse(self) -> None:
-        self._change(list.reverse)
+        return self._edit(pop, place)
 
     def remove(self, entry: Any) -> None:
-        self._change_at(lambda entries: entries.index(entry), pop)
+        self._edit(list.remove, entry)
+
+    def clear(self) -> None:
+        self._edit(list.clear)
+
+    def reverse(self) -> None:
+        self._edit(list.reverse)
 
     def sort(self, **how: Any) -> None:
-        self._change_at(lambda entries: sorted(entries, **how), replace, ALL)
+        self._edit(list.sort, **how)
 
     def __setitem__(self, place: Any, entry: Any) -> None:
-        checked = check_entries(entry) if type(place) is slice else check_entry(entry)
-        self._change(replace, plain_place(place), checked)
+        self._edit(
+            replace, place, check_entries(entry) if type(place) is slice else check_entry(entry)
+        )
 
     def __delitem__(self, place: Any) -> None:
-        self._change(list.__delitem__, plain_place(place))
+        self._edit(list.__delitem__, place)
 
     def __iadd__(self, entries: Any) -> Any:  # type: ignore[misc]
         self.extend(entries)
         return self
 
     def __imul__(self, times: Any) -> Any:  # type: ignore[misc]
-        self._change(list.__imul__, as_int(times))
+        self._edit(list.__imul__, times)
         return self
 
 
@@ -398,16 +386,6 @@ def check_entries(entries: Any) -> list[Any]:
     for entry in checked:
         check_entry(entry)
     return checked
-
-
-def plain_place(place: Any) -> Any:
-    """Return an index or slice of plain int, so that using it does not run foreign code."""
-    if type(place) is not slice:
-        return as_int(place)
-    parts = []
-    for part in (place.start, place.stop, place.step):
-        parts.append(None if part is None else as_int(part))
-    return slice(*parts)
 
 
 class RaisingEntry(tuple):  # type: ignore[type-arg]

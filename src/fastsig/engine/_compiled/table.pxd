@@ -8,7 +8,7 @@ cdef extern from "compat.h":
 cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
 cdef object CLASS, MethodReference_, PLAIN, RaisingEntry_, Subclasses_, Table_, WATCHERS
 cdef dict ENGINES
-cdef object append, as_int, drop, get, pop, replace
+cdef object append, drop, get, pop, replace
 cdef Py_ssize_t NEVER, PAST
 cdef Routes NO_ROUTES
 
@@ -47,7 +47,7 @@ cdef class Version:
     @cython.locals(number=Py_ssize_t)
     cpdef bump(self)
     @cython.locals(changing=Py_ssize_t)
-    cpdef bint change_if(self, moment, table, list kept, change, tuple args) except -1
+    cpdef bint change_if(self, tuple moment, change, tuple args) except -1
 
 
 @cython.final
