@@ -81,7 +81,9 @@ def make_key(thing: Any) -> Any:
     its `id`; a proxy has the key of its target.
     """
     kind = type(thing)  # not isinstance: a mock with a spec lies about its class
-    if kind is FunctionType or thing is None:
+    if thing is None:
+        return ANY  # that int, not another: connections share it
+    if kind is FunctionType:
         return id(thing)
     if kind is MethodType:
         return (id(thing.__self__), id(thing.__func__))
@@ -109,6 +111,18 @@ def make_sender_key(sender: Any, by_value: Any) -> Any:
     if type(sender) is Subclasses_:
         return (CLASS, id(sender.base))
     return make_key(sender) if by_value else id(sender)
+
+
+def make_code(keys: Any) -> Any:
+    """Return the number under which the index has a pair of keys.
+
+    It is their hash; for a receiver of all senders, its key, as that takes no more memory.
+    """
+    receiver_key, sender_key = keys
+    if sender_key != ANY:
+        return hash(keys)
+    code = hash(receiver_key)
+    return receiver_key if type(receiver_key) is int and receiver_key == code else code
 
 
 def is_class_key(sender_key: Any) -> bool:
@@ -564,7 +578,7 @@ def find_once(entries: Any, places: Any) -> list[Any]:
 class State:
     """A table, and an index of it at version `seen`.
 
-    `index` maps the hash of an entry's keys to the entry, or to a list of entries;
+    `index` maps the code of an entry's keys (see `make_code`) to the entry, or to a list of those;
     `senders` maps a sender key to its holder and the number of its entries.
     """
 
@@ -745,7 +759,7 @@ class Connections:
         holder = None
         if self._purges:
             holder = make_holder(sender, self._by_value, self._version)
-        code = hash(keys)
+        code = make_code(keys)
         while True:
             state = self._current()
             held = get(state.senders, sender_key)
@@ -769,7 +783,7 @@ class Connections:
     def has_connection(self, receiver_key: Any, sender: Any = None) -> bool:
         """Return whether there is a live connection with these keys."""
         keys = (receiver_key, make_sender_key(sender, self._by_value))
-        code = hash(keys)
+        code = make_code(keys)
         while True:
             state = self._current()
             entry = find_entry(get(state.index, code), keys)
@@ -783,7 +797,7 @@ class Connections:
         """Remove the connection with these keys; return whether there was one."""
         sender_key = make_sender_key(sender, self._by_value)
         keys = (receiver_key, sender_key)
-        code = hash(keys)
+        code = make_code(keys)
         while True:
             state = self._current()
             known = get(state.index, code)
@@ -828,7 +842,7 @@ class Connections:
                 if self._purges and (is_dead(entry[1]) or (held is not None and is_dead(held[0]))):
                     continue
                 alive.append(entry)
-                code = hash(keys)
+                code = make_code(keys)
                 known = get(new.index, code)
                 if known is None:
                     new.index[code] = entry
@@ -1007,7 +1021,7 @@ class Connections:
             args: The arguments of `change`.
             exact: Whether the index is valid once it maps `code` to `entry`, or drops `code` if
                 `entry` is None; otherwise the next operation rebuilds it.
-            code: The hash of the keys.
+            code: The number that `make_code` made of the keys.
             entry: The entry that is added.
             sender_key: The key of the sender.
             held: The sender's holder and its number of entries afterwards, None if none are left.

@@ -15,6 +15,7 @@ cdef Routes NO_ROUTES
 cpdef resolve_proxy(thing)
 cpdef make_key(thing)
 cdef make_sender_key(sender, bint by_value)
+cdef make_code(tuple keys)
 cpdef bint is_class_key(sender_key)
 cdef list make_class_keys(sender)
 cpdef make_reference(thing, callback)
