@@ -127,6 +127,10 @@ static inline PyObject *fs_attribute(PyObject *thing, PyObject *name) {
     return value;
 }
 
+/* Keeps the garbage collector from clearing the objects of a type: while it does that, a finalizer
+   may send.  Cython ignores its directive for this, `no_gc_clear`, in a .pxd. */
+#define fs_keep_whole(type) ((void)(((PyTypeObject *)(type))->tp_clear = NULL))
+
 /* Where an object is in a list, by identity, -1 if it is not there: 0.4 ns for each item. */
 static inline Py_ssize_t fs_find(PyObject *list, PyObject *item) {
     Py_ssize_t i, found = -1;

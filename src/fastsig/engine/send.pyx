@@ -46,6 +46,7 @@ cdef extern from "compat.h":
     void fs_drop(PyObject *)
     object fs_get(PyObject *mapping, key)
     object fs_attribute(object thing, object name)
+    void fs_keep_whole(type)
     Py_ssize_t fs_find(PyObject *items, PyObject *item)
     object fs_raise()
     PyObject **fs_items(PyObject *)
@@ -494,7 +495,6 @@ cdef tuple gather(PyObject *const *args, Py_ssize_t nargs, tuple names):
 
 
 @cython.final
-@cython.no_gc_clear
 cdef class Method:
     """A weak reference to a bound method, in `Calls`: `MethodReference` at the speed of C."""
 
@@ -545,7 +545,6 @@ cdef class Plan:
 
 
 @cython.final
-@cython.no_gc_clear
 cdef class Calls:
     """The receivers of a route and how they take one call shape; immutable.
 
@@ -735,6 +734,10 @@ cdef class Engine(Connections):
 
 cdef class RobustEngine(Engine):
     """An engine whose `send` is `send_robust`, as Celery's is."""
+
+
+for _kind in (Calls, Connections, Engine, Method, RobustEngine, Route, Routes, State):
+    fs_keep_whole(_kind)
 
 
 def locked(function, *args):

@@ -52,14 +52,12 @@ cdef class Version:
 
 
 @cython.final
-@cython.no_gc
 cdef class Death:
     cdef Version version
     cdef object label
 
 
 @cython.final
-@cython.no_gc_clear
 cdef class Route:
     cdef readonly tuple references
     cdef readonly tuple raising
@@ -70,7 +68,6 @@ cdef class Route:
 
 
 @cython.final
-@cython.no_gc_clear
 cdef class Routes:
     cdef Py_ssize_t seen
     cdef dict by_sender
@@ -101,7 +98,6 @@ cdef class Subclasses:
 
 
 @cython.final
-@cython.no_gc_clear
 cdef class State:
     cdef object table
     cdef fs_number seen
@@ -110,12 +106,10 @@ cdef class State:
 
 
 @cython.final
-@cython.no_gc
 cdef class Gone:
     cdef object number
 
 
-@cython.no_gc_clear
 cdef class Connections:
     cdef object __weakref__
     cdef object _owner
