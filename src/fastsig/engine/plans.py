@@ -9,9 +9,7 @@ somebody else may look, so that everything is passed.
 from __future__ import annotations
 
 import sys
-from functools import cache, partial
 from opcode import haslocal, opname
-from threading import gettrace  # not later: a plan may be made while the interpreter exits
 from types import CodeType, FunctionType, MethodType
 
 from fastsig.engine.switches import switch
@@ -115,7 +113,7 @@ def function_of(receiver: object) -> tuple[int, FunctionType | None]:
         function = receiver.__func__
         return (METHOD, function) if type(function) is FunctionType else (OTHER, None)
     for base in type(receiver).__mro__:
-        if base is type or base is partial:  # written in Python on PyPy, for any arguments
+        if base is type or getattr(base, "__module__", "") == "functools":  # `partial` on PyPy
             return OTHER, None
         function = base.__dict__.get("__call__")
         if function is not None:
@@ -201,9 +199,14 @@ TWO = frozenset(
 )
 
 
-@cache
+NAMING: dict[int, frozenset[tuple[int, int]]] = {}
+"""What `instructions_naming` found, by index."""
+
+
 def instructions_naming(place: int) -> frozenset[tuple[int, int]]:
     """Return the instructions that may name the variable with this index."""
+    if place in NAMING:
+        return NAMING[place]
     found: set[tuple[int, int]] = set()
     for operation in haslocal:
         arguments: Iterable[int] = range(256)
@@ -212,7 +215,8 @@ def instructions_naming(place: int) -> frozenset[tuple[int, int]]:
         elif opname[operation] in TWO:
             arguments = (i for i in range(256) if place in divmod(i, 16))
         found.update((operation, argument) for argument in arguments)
-    return frozenset(found)
+    NAMING[place] = frozenset(found)
+    return NAMING[place]
 
 
 def passes_all() -> bool:
@@ -223,11 +227,14 @@ def passes_all() -> bool:
         and where somebody traces now: a debugger shows variables.  ``FASTSIG_PASS_ALL=0`` is for
         tests in development mode.
     """
-    here, everywhere = sys.gettrace(), gettrace()
-    if PASS_ALL or (here is not None and shows_variables(here)):
+    if PASS_ALL:
         return True
-    if everywhere is not None and shows_variables(everywhere):
-        return True
+    # A thread can be traced only where `threading` is imported; at exit it may have been cleared.
+    threading = sys.modules.get("threading")
+    for find in (sys.gettrace, getattr(threading, "gettrace", None)):
+        tracer = None if find is None else find()
+        if tracer is not None and shows_variables(tracer):
+            return True
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
