@@ -29,6 +29,7 @@ from fastsig.engine import (
     compiled,
     list_engines,
     make_key,
+    make_receiver_key,
     register_host,
     resolve,
     resolve_proxy,
@@ -44,7 +45,6 @@ from fastsig.signal import (
     connect_receiver,
     disconnect_receiver,
     make_printable,
-    make_receiver_key,
     make_weak,
 )
 from fastsig.signal import Signal as FastsigSignal

@@ -19,12 +19,13 @@ from fastsig.engine import (
     find_engine,
     is_class_key,
     make_label,
+    make_receiver_key,
     resolve,
     resolve_proxy,
 )
 from fastsig.engine.plans import function_of
 from fastsig.senders import is_task, read_sender
-from fastsig.signal import ANYONE, make_receiver_key
+from fastsig.signal import ANYONE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

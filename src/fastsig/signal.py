@@ -21,8 +21,8 @@ from fastsig.catalog import CATALOG, OF_AN_APP
 from fastsig.engine import (
     Policy,
     RobustEngine,
-    make_key,
     make_label,
+    make_receiver_key,
     quick_send,
     resolve,
     resolve_proxy,
@@ -329,13 +329,9 @@ class Signal(RobustEngine):
                     raise TypeError("connect() got multiple values for argument 'sender'")
             if receiver is None:
                 check_on_error(on_error)
-                return lambda receiver: connect_receiver(
-                    *(self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry),
-                    senders=senders,
-                    subclasses=subclasses,
-                    on_error=on_error,
-                    once=once,
-                )
+                options = {"senders": senders, "subclasses": subclasses, "once": once}
+                options["on_error"] = on_error
+                return make_decorator(self, sender, weak, dispatch_uid, retry, **options)
         if senders is None and not subclasses and on_error is None and not once:  # it is faster
             return connect_receiver(
                 self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry
@@ -517,11 +513,18 @@ def connect_receiver(  # noqa: PLR0912
                 each.__then__(signal._connect_proxy, receiver, each, weak, dispatch_uid)
             continue
         there = engine.add_connection(receiver_key, reference, each, (), raising)
-        if DEVELOPING and weak and there is None:
-            watch_connection(signal, engine, receiver)
-        if there is not None and dispatch_uid:
+        if there is None:
+            if DEVELOPING and weak:
+                watch_connection(signal, engine, receiver)
+        elif dispatch_uid:
             remember_refused(engine, receiver, dispatch_uid, there)
     return receiver
+
+
+def make_decorator(signal: Signal, *args: Any, **options: Any) -> Any:
+    """Return a decorator that connects."""
+    # Not in `Signal.connect`: each call of that would make a cell for each argument.
+    return lambda receiver: connect_receiver(signal, signal, LOGGING, receiver, *args, **options)
 
 
 def add_later(
@@ -613,28 +616,6 @@ def make_weak(engine: Engine, receiver: Any) -> Any:
         raise TypeError(
             f"{type(receiver).__name__!r} cannot be weakly referenced: connect it with weak=False"
         ) from None
-
-
-def make_receiver_key(receiver: object, dispatch_uid: Hashable = None) -> Hashable:
-    """Return the key of a receiver: its `dispatch_uid`, or its identity.
-
-    Raises:
-        TypeError: `dispatch_uid` is not hashable.
-    """
-    if dispatch_uid is not None:
-        try:
-            hash(dispatch_uid)
-        except TypeError:
-            raise TypeError(
-                f"dispatch_uid must be hashable, got {type(dispatch_uid).__name__!r}"
-            ) from None
-        if dispatch_uid:
-            return dispatch_uid
-    own: Hashable = getattr(receiver, "_dispatch_uid", _NONE)
-    return make_key(receiver) if own is _NONE else own
-
-
-_NONE = object()
 
 
 def name_of(signal: Any) -> str:

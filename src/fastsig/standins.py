@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastsig.advice import unwrap
-from fastsig.engine import Subclasses, find_engine
+from fastsig.engine import Subclasses, find_engine, make_receiver_key
 from fastsig.senders import list_senders
-from fastsig.signal import make_printable, make_receiver_key
+from fastsig.signal import make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

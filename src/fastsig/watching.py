@@ -18,12 +18,13 @@ from fastsig.engine import (
     find_engine,
     list_engines,
     make_key,
+    make_receiver_key,
     resolve,
     resolve_proxy,
     watch_new,
 )
 from fastsig.senders import read_sender
-from fastsig.signal import make_printable, make_receiver_key, name_of
+from fastsig.signal import make_printable, name_of
 from fastsig.standins import find_original
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ __all__ = [
     "list_engines",
     "make_key",
     "make_label",
+    "make_receiver_key",
     "make_reference",
     "quick_send",
     "register_host",
@@ -69,6 +70,7 @@ register_host = send.hosts.register_host
 Subclasses = table.Subclasses
 is_class_key, is_dead = table.is_class_key, table.is_dead
 make_label, make_reference = table.make_label, table.make_reference
+make_receiver_key = table.make_receiver_key
 make_key, resolve, resolve_proxy = table.make_key, table.resolve, table.resolve_proxy
 list_engines, watch_new = table.list_engines, table.watch_new
 

@@ -51,6 +51,8 @@ NEVER = -1
 
 NUMBERS = count(1)
 
+MISSING = object()
+
 PAST = 16
 """How many receivers that died, or were not connected, a signal remembers."""
 
@@ -95,6 +97,24 @@ def make_key(thing: Any) -> Any:
     if issubclass(kind, bytes):
         return bytes(memoryview(thing))
     return id(thing)
+
+
+def make_receiver_key(receiver: Any, dispatch_uid: Any = None) -> Any:
+    """Return the key of a receiver: its `dispatch_uid`, or its identity.
+
+    Raises:
+        TypeError: `dispatch_uid` is not hashable.
+    """
+    if dispatch_uid is not None:
+        try:
+            hash(dispatch_uid)
+        except TypeError:
+            kind = type(dispatch_uid).__name__
+            raise TypeError(f"dispatch_uid must be hashable, got {kind!r}") from None
+        if dispatch_uid:
+            return dispatch_uid
+    own = getattr(receiver, "_dispatch_uid", MISSING)
+    return make_key(receiver) if own is MISSING else own
 
 
 class Subclasses:
@@ -1039,7 +1059,7 @@ class Connections:
             interim.senders[sender_key] = held
         if cell[0] is interim and version.number == seen: change(*args)  # fmt: skip
         else: return False  # fmt: skip
-        if held is None:
+        if held is None and sender_key is not ANY:
             drop(final.senders, sender_key, None)
         if exact:
             if entry is None:

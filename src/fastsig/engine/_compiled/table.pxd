@@ -6,7 +6,7 @@ cdef extern from "compat.h":
 
 # C variables: CPython clears the names of a module at exit, possibly before the last send.
 cdef object ALL, ANY, FunctionType, MethodType, NUMBERS, ReferenceType
-cdef object CLASS, MethodReference_, PLAIN, RaisingEntry_, Subclasses_, Table_, WATCHERS
+cdef object CLASS, MISSING, MethodReference_, PLAIN, RaisingEntry_, Subclasses_, Table_, WATCHERS
 cdef dict ENGINES
 cdef object append, drop, get, pop, replace
 cdef Py_ssize_t NEVER, PAST
@@ -14,6 +14,7 @@ cdef Routes NO_ROUTES
 
 cpdef resolve_proxy(thing)
 cpdef make_key(thing)
+cpdef make_receiver_key(receiver, dispatch_uid=*)
 cdef make_sender_key(sender, bint by_value)
 cdef make_code(tuple keys)
 cpdef bint is_class_key(sender_key)
