@@ -25,11 +25,13 @@ from fastsig.advice import read_parameters
 from fastsig.catalog import find_entry
 from fastsig.engine import (
     RobustEngine,
+    Table,
     class_send_robust,
     compiled,
     list_engines,
     make_key,
     make_receiver_key,
+    make_table,
     register_host,
     resolve,
     resolve_proxy,
@@ -202,6 +204,8 @@ class Face:
         with lock:
             if not self.active:
                 return
+            for signal in self.find_signals():
+                self.adopt(signal)  # if it has not been used yet: its table goes with its engine
             self.active = False
             unpatch(self.Signal, self.patches, self.stock)
             tables = {}
@@ -270,8 +274,13 @@ class Face:
             engine.configure(self.policy, signal)
             own["_fastsig"] = engine
             old = own.get("receivers")
+            taken = type(old) is Table and engine.take_table(old)
             make_tasks_known(engine, old or ())
-            engine.receivers = list(self.convert(engine, old or ()))
+            entries = list(self.convert(engine, old or ()))
+            if not taken:
+                engine.receivers = entries
+            elif entries:
+                old[:] = entries
             own["receivers"] = engine.receivers
             if own.get("sender_receivers_cache"):
                 own["sender_receivers_cache"].clear()
@@ -534,8 +543,8 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
             stock["__init__"](self, providing_args, use_caching, name)
             return
         # Not Celery's own `__init__`: each of its assignments would go through `__setattr__`.
-        # The signal is adopted when it is first used.
-        own["receivers"] = []
+        # The signal is adopted when it is first used; this table is the one that it has then, too.
+        own["receivers"] = make_table()
         own["providing_args"] = set(() if providing_args is None else providing_args)
         own["lock"] = Lock()
         own["use_caching"] = use_caching

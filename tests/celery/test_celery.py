@@ -282,6 +282,33 @@ for signal in (before, Before(), After(name="after")):
     )
 
 
+def test_the_table_of_a_new_signal(run):
+    """It is the same before and after the first use, and belongs to that signal only."""
+    run(
+        """
+import copy
+import fastsig.signals
+from celery.utils.dispatch import Signal
+def receiver(**kwargs):
+    return 1
+signal = Signal(name="new")
+table = signal.receivers
+other = copy.copy(signal)
+entry = ((id(receiver), id(None)), receiver)
+table.append(entry)
+assert signal.send("s") == [(receiver, 1)] and signal.receivers is table
+assert signal.disconnect(receiver) and not table
+assert other.connect(receiver) is receiver
+assert not table and len(other.receivers) == 1 and signal.send("s") == []
+signal.connect(receiver)
+assert len(table) == 1
+table.clear()
+assert signal.send("s") == []
+assert other.send("s") == [(receiver, 1)]
+"""
+    )
+
+
 def test_private_methods_of_celerys_class(run):
     run(
         """

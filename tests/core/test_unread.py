@@ -669,12 +669,12 @@ class TestCodeOfAllKinds:
         """It counts as reading."""
         monkeypatch.setattr(plans, "ONE", frozenset())
         monkeypatch.setattr(plans, "TWO", frozenset())
-        plans.instructions_naming.cache_clear()
+        plans.NAMING.clear()
         try:
             assert plans.reads_kwargs(make(UNREAD["parameters"]).__code__)
             assert not plans.reads_kwargs(make(UNREAD["constant"]).__code__)
         finally:
-            plans.instructions_naming.cache_clear()
+            plans.NAMING.clear()
 
     def test_as_dis_has_it(self, plans):
         """In all of the standard library's functions with ``**kwargs``."""

@@ -15,6 +15,7 @@ __all__ = [
     "Policy",
     "RobustEngine",
     "Subclasses",
+    "Table",
     "class_send",
     "class_send_robust",
     "compiled",
@@ -26,6 +27,7 @@ __all__ = [
     "make_label",
     "make_receiver_key",
     "make_reference",
+    "make_table",
     "quick_send",
     "register_host",
     "resolve",
@@ -67,10 +69,10 @@ class_send = send.class_send
 class_send_robust = send.class_send_robust
 quick_send = send.quick_send
 register_host = send.hosts.register_host
-Subclasses = table.Subclasses
+Subclasses, Table = table.Subclasses, table.Table
 is_class_key, is_dead = table.is_class_key, table.is_dead
 make_label, make_reference = table.make_label, table.make_reference
-make_receiver_key = table.make_receiver_key
+make_receiver_key, make_table = table.make_receiver_key, table.make_table
 make_key, resolve, resolve_proxy = table.make_key, table.resolve, table.resolve_proxy
 list_engines, watch_new = table.list_engines, table.watch_new
 

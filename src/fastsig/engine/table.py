@@ -237,14 +237,16 @@ class Version:
     `number` changes when a receiver or a sender dies, when the table is changed from outside, and
     in cases of doubt.  `edits` counts the signal's own edits, for `change_if`.  `past` has the
     labels of the last receivers that died, and what was passed to `Connections.remember`.
+    `taken` is whether it is an engine's.
 
     It is the callback of the weak references to senders.  It does not refer to the signal, so it
     can be called at any time, and does not keep the signal alive.
     """
 
-    __slots__ = ("edits", "number", "past")
+    __slots__ = ("edits", "number", "past", "taken")
 
     def __init__(self) -> None:
+        self.taken = True
         self.number = 0
         self.edits = 0
         self.past: list[Any] = []
@@ -382,8 +384,12 @@ class Table(list):  # type: ignore[type-arg]
         return self
 
 
-def make_table(version: Any, entries: Any = None) -> Any:
-    table = Table_.__new__(Table_)
+def make_table(version: Any = None, entries: Any = None) -> Any:
+    """Return a table; without a version, for an engine that takes it later (see `take_table`)."""
+    if version is None:
+        version = Version()
+        version.taken = False
+    table = Table_()
     table.version = version
     if entries is not None:
         list.extend(table, check_entries(entries))
@@ -679,6 +685,20 @@ class Connections:
         """Set the policy, and the signal that receivers get. Call it before the first send."""
         self._policy, self._owner = policy, owner
         self._by_value, self._purges = policy.by_value, policy.purges
+
+    def take_table(self, table: Any) -> bool:
+        """Use a table that was made before this engine, which must be new.
+
+        Returns:
+            Whether the table was free; otherwise it is another engine's.
+        """
+        version: Version = table.version
+        if version.taken:
+            return False
+        version.taken = True
+        self._version = version
+        self._cell[0] = make_state(table, NEVER, {}, {})
+        return True
 
     def get_policy(self) -> Policy:
         """Return the policy of the face."""

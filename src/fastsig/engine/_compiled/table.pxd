@@ -28,7 +28,7 @@ cpdef list list_engines()
 cdef note_death(Version version, label)
 cdef add_to_past(Version version, tuple note)
 cpdef make_label(receiver)
-cdef make_table(Version version, entries=*)
+cpdef make_table(Version version=*, entries=*)
 cdef find_entry(known, tuple keys)
 cdef bint forget_dead(Routes routes) except -1
 cdef Route make_route(list entries, places, holder=*)
@@ -46,6 +46,7 @@ cdef class Version:
     cdef fs_number number
     cdef fs_number edits
     cdef readonly list past
+    cdef bint taken
     @cython.locals(number=Py_ssize_t)
     cpdef bump(self)
     @cython.locals(changing=Py_ssize_t)
@@ -122,6 +123,8 @@ cdef class Connections:
     cdef Version _version
 
     cdef _begin(self)
+    @cython.locals(version=Version)
+    cpdef bint take_table(self, table) except -1
     cpdef make_reference(self, receiver)
     cpdef remember(self, receiver, note)
     cpdef list get_past(self)
