@@ -10,6 +10,7 @@ import gc
 import itertools
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -247,3 +248,8 @@ def test_an_exception(Signal, state):
             if not context.happened:
                 break
             assert seen(it) in expected, (name, point)
+    # Another thread can still edit: no exception has kept the lock.
+    thread = threading.Thread(target=Signal().connect, args=(make(0),), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()

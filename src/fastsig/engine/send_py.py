@@ -47,8 +47,9 @@ if hasattr(os, "register_at_fork"):
 
 def locked(function: Any, *args: Any) -> Any:
     """Call a function with the lock of all edits."""
-    with LOCK:
-        return function(*args)
+    # On one line, and so in `_commit`: if a tracer raised on the way out, at a line of its own, the
+    # lock would not be released.
+    with LOCK: return function(*args)  # fmt: skip
 
 
 Table.locked = staticmethod(locked)
@@ -133,9 +134,8 @@ class Engine(Connections):
         return run(self, self.find_route(sender) if route is None else route, sender, named, robust)
 
     def _commit(self, *args: Any) -> bool:
-        with LOCK:
-            _dropped = [*self._cell]  # lives until the lock is released
-            return Connections._commit(self, *args)
+        kept: list[Any] = []  # lives until the lock is released
+        with LOCK: kept.extend(self._cell); return Connections._commit(self, *args)  # fmt: skip
 
 
 def has_own_key(sender: Any) -> bool:
