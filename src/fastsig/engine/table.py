@@ -1066,11 +1066,11 @@ class Connections:
             sender_key: The key of the sender.
             held: The sender's holder and its number of entries afterwards, None if none are left.
         """
-        # An interruption leaves the interim state.  That is never valid, so the next operation
+        # An interruption leaves the interim state.  That is not valid yet, so the next operation
         # rebuilds the index from the table; all known senders are still in it.
         cell, version, seen = self._cell, self._version, facts.seen
         interim = make_state(state.table, NEVER, facts.index, state.senders)
-        final = make_state(state.table, seen, facts.index, facts.senders)
+        final = interim if facts is state else facts
         if cell[0] is state and version.number == seen: cell[0] = interim  # fmt: skip
         else: return False  # fmt: skip
         cell[1] = cell[4] = NO_ROUTES
@@ -1086,6 +1086,7 @@ class Connections:
                 drop(final.index, code, None)
             else:
                 final.index[code] = entry
+            if cell[0] is interim: final.seen = seen  # fmt: skip
             if cell[0] is interim: cell[0] = final  # fmt: skip
         return True
 
