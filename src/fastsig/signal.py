@@ -322,6 +322,19 @@ class Signal(RobustEngine):
                 Nothing is connected.
             ValueError: `on_error` has another value.
         """
+        if (  # the usual case, in which `connect_receiver` would do the same
+            type(receiver) is FunctionType
+            and weak
+            and dispatch_uid is None
+            and not (retry or subclasses or once or DEVELOPING)
+            and senders is None
+            and on_error is None
+            and (sender is None or not hasattr(type(sender), "_get_current_object"))
+            and getattr(self, "name", None) not in KNOWN
+        ):
+            reference = self.make_reference(receiver)
+            self.add_connection(make_receiver_key(receiver), reference, sender)
+            return receiver
         if not callable(receiver):
             if isinstance(receiver, (str, bytes)):  # @signal.connect("name"), as in Celery
                 receiver, sender, given = None, receiver, sender
@@ -332,10 +345,6 @@ class Signal(RobustEngine):
                 options = {"senders": senders, "subclasses": subclasses, "once": once}
                 options["on_error"] = on_error
                 return make_decorator(self, sender, weak, dispatch_uid, retry, **options)
-        if senders is None and not subclasses and on_error is None and not once:  # it is faster
-            return connect_receiver(
-                self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry
-            )
         return connect_receiver(
             *(self, self, LOGGING, receiver, sender, weak, dispatch_uid, retry),
             senders=senders,
