@@ -83,10 +83,8 @@ def make_key(thing: Any) -> Any:
     its `id`; a proxy has the key of its target.
     """
     kind = type(thing)  # not isinstance: a mock with a spec lies about its class
-    if thing is None:
-        return ANY  # that int, not another: connections share it
-    if kind is FunctionType:
-        return id(thing)
+    if kind is FunctionType or thing is None:
+        return ANY if thing is None else id(thing)  # ANY itself: connections share that int
     if kind is MethodType:
         return (id(thing.__self__), id(thing.__func__))
     if hasattr(kind, "_get_current_object"):
