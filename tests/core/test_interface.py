@@ -34,6 +34,7 @@ OF_THE_ENGINE = {
         "remove_connection",
         "send_unwatched",
         "set_watcher",
+        "take_table",
     ),
 }
 """What a face uses."""
