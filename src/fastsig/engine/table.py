@@ -335,7 +335,7 @@ class Table(list):  # type: ignore[type-arg]
         change = replace.__get__(self)  # bound here, as in `Connections._refresh`
         while True:
             moment, before = Table_.locked(self.version.look_at, self)
-            after = [*before]
+            after = before[:]  # CPython 3.11 leaks `before` if there is no memory for [*before]
             result = method(after, *args, **options)
             # `before` keeps the old entries alive until the lock is released.
             if Table_.locked(self.version.change_if, moment, change, (ALL, after)):
