@@ -755,7 +755,7 @@ EXITS = {
     "a daemon thread connects": """
         def forever():
             while True:
-                use(signal)
+                use(signal, "daemon")
                 begun.set()
 
         threading.Thread(target=forever, daemon=True).start()
@@ -803,10 +803,10 @@ signal, begun = Signal(), threading.Event()
 def receiver(**kwargs):
     return 1
 
-def use(signal, receiver=receiver):
-    signal.connect(receiver, sender="s")
-    responses = signal.send("s", value=1)
-    return len(responses) - len(signal.send("s", a=1)) + signal.disconnect(receiver, sender="s")
+def use(signal, sender="s", receiver=receiver):
+    signal.connect(receiver, sender=sender)
+    responses = signal.send(sender, value=1)
+    return len(responses) - len(signal.send(sender, a=1)) + signal.disconnect(receiver, sender)
 
 def tell(signal, reference=None, use=use, write=os.write):
     write(1, b"used" if use(signal) == 1 else b"wrong")
