@@ -534,12 +534,8 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
     def __init__(
         self: Any, providing_args: Any = None, use_caching: bool = False, name: Any = None
     ) -> None:
-        own = vars(self)
-        if (
-            type(self) is not Signal
-            or Signal.__setattr__ is not patches["__setattr__"]
-            or "receivers" in own
-        ):
+        own = self.__dict__  # which is faster than `vars`
+        if own or type(self) is not Signal or Signal.__setattr__ is not __setattr__:
             stock["__init__"](self, providing_args, use_caching, name)
             return
         # Not Celery's own `__init__`: each of its assignments would go through `__setattr__`.

@@ -210,9 +210,8 @@ def make_holder(sender: Any, by_value: Any, callback: Any) -> Any:
     try:
         return make_reference(sender, callback) if by_value else ReferenceType(sender, callback)
     except TypeError:
-        return (
-            sender,
-        )  # in a tuple, so that a sender that is a weak reference is not mistaken for a holder
+        # In a tuple, so that a sender that is a weak reference is not mistaken for a holder.
+        return (sender,)
 
 
 def is_dead(reference: Any) -> bool:
@@ -235,7 +234,7 @@ class Version:
     `number` changes when a receiver or a sender dies, when the table is changed from outside, and
     in cases of doubt.  `edits` counts the signal's own edits, for `change_if`.  `past` has the
     labels of the last receivers that died, and what was passed to `Connections.remember`.
-    `taken` is whether it is an engine's.
+    `taken` is whether an engine has it: see `Connections.take_table`.
 
     It is the callback of the weak references to senders.  It does not refer to the signal, so it
     can be called at any time, and does not keep the signal alive.
@@ -244,7 +243,7 @@ class Version:
     __slots__ = ("edits", "number", "past", "taken")
 
     def __init__(self) -> None:
-        self.taken = True
+        self.taken = False
         self.number = 0
         self.edits = 0
         self.past: list[Any] = []
@@ -327,18 +326,28 @@ class Table(list):  # type: ignore[type-arg]
     locked: Any = None
     """Calls a function with the lock that all edits share; each build sets it."""
 
+    def get_version(self) -> Any:
+        """Return the version; a table that no engine has taken gets one when it needs it."""
+        if self.version is None:
+            Table_.locked(self._start, Version())
+        return self.version
+
+    def _start(self, version: Any) -> None:
+        if self.version is None: self.version = version  # fmt: skip
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (list, ([*self],))
 
     def _edit(self, method: Any, *args: Any, **options: Any) -> Any:
         """Let a method of list change a copy, and take that over if nothing changed meanwhile."""
         change = replace.__get__(self)  # bound here, as in `Connections._refresh`
+        version = self.get_version()
         while True:
-            moment, before = Table_.locked(self.version.look_at, self)
+            moment, before = Table_.locked(version.look_at, self)
             after = before[:]  # CPython 3.11 leaks `before` if there is no memory for [*before]
             result = method(after, *args, **options)
             # `before` keeps the old entries alive until the lock is released.
-            if Table_.locked(self.version.change_if, moment, change, (ALL, after)):
+            if Table_.locked(version.change_if, moment, change, (ALL, after)):
                 return result
 
     def append(self, entry: Any) -> None:
@@ -384,9 +393,6 @@ class Table(list):  # type: ignore[type-arg]
 
 def make_table(version: Any = None, entries: Any = None) -> Any:
     """Return a table; without a version, for an engine that takes it later (see `take_table`)."""
-    if version is None:
-        version = Version()
-        version.taken = False
     table = Table_()
     table.version = version
     if entries is not None:
@@ -667,6 +673,7 @@ class Connections:
         self._deleted = False
         self._policy, self._owner = PLAIN, None
         self._version = Version()
+        self._version.taken = True
         self._cell = [
             make_state(make_table(self._version), 0, {}, {}),
             NO_ROUTES,  # the routes that a send uses; none while there is a watcher
@@ -690,7 +697,7 @@ class Connections:
         Returns:
             Whether the table was free; otherwise it is another engine's.
         """
-        version: Version = table.version
+        version: Version = table.get_version()
         if version.taken:
             return False
         version.taken = True
