@@ -255,7 +255,7 @@ cdef inline PyObject *ready_route(
     """Return the route of a sender, NULL if it has not been made, or a key must be looked up.
 
     This is for the usual states, and only compares numbers: no other code can run meanwhile, so
-    with a GIL nothing has to be counted (see `fs_look`).
+    with a GIL nothing has to be counted (see `fs_look`).  The caller calls `fs_drop` afterwards.
     """
     cdef PyObject *route = NULL
     cdef PyObject *sender
@@ -702,8 +702,11 @@ cdef class Engine(Connections):
     cdef _number_senders(self, Routes routes):
         """Make a hash table, with open addressing, of the `id` of each sender that is connected.
 
-        `routes.numbers` has the keys, `routes.ready` the routes; other keys than an `id` are not in
-        it, but a str is there with its hash, made odd, so that other strs can be told from it.
+        `routes.numbers` has the keys, with 0 for an empty place; objects are aligned to 16 bytes,
+        so the search starts at the `id` shifted by four bits.  `routes.ready` has the route at the
+        place of its key once `route_to` has found it.  It stays there when the sender dies, so a
+        send asks whether that lives.  Other keys than an `id` are not in the table, but a str is
+        there with its hash, made odd, so that other strs can be told from it.
         """
         cdef size_t size = 8
         cdef size_t number, place

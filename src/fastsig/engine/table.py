@@ -483,7 +483,8 @@ class Routes:
     """The routes of a table as it was when the number of the version was `seen`.
 
     `by_sender` maps each sender key in the table to its Route; until a send needs that, to the
-    places of its entries.  If there are no such keys, `sole` is the route of all senders.
+    places of its entries.  All other senders have the route `any`, with the connections for any
+    sender.  If there are no such keys, `sole` is that route, too, and a send need not look further.
 
     Besides its own key, a sender may have **further keys**: its names and its classes.  They are
     determined when its route is made, and only if the table has such keys: `names`, `classes`.
