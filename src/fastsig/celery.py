@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from functools import partial
 from importlib import import_module
 from threading import Lock, RLock
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
@@ -270,17 +271,19 @@ class Face:
                 return engine  # type: ignore[no-any-return]
             if engine is not None and is_send_of(own.get("send"), engine):
                 del own["send"]  # it belongs to the signal that this one was copied from
+            own.pop("_fastsig", None)
             engine = RobustEngine()
             engine.configure(self.policy, signal)
-            own["_fastsig"] = engine
             old = own.get("receivers")
             taken = type(old) is Table and engine.take_table(old)
             make_tasks_known(engine, old or ())
-            entries = list(self.convert(engine, old or ()))
             if not taken:
-                engine.receivers = entries
-            elif entries:
-                old[:] = entries
+                engine.receivers = list(self.convert(engine, old or ()))
+            elif old:
+                old.rewrite(partial(self.convert, engine))
+            # Published last: another thread may connect to it at once.  If a finalizer has used the
+            # signal meanwhile, that has an engine.
+            engine = own.setdefault("_fastsig", engine)
             own["receivers"] = engine.receivers
             if own.get("sender_receivers_cache"):
                 own["sender_receivers_cache"].clear()
@@ -288,7 +291,7 @@ class Face:
             if type(old) is list:
                 own["_fastsig_list"] = old
                 old[:] = [DEAD_ENTRY]
-            return engine
+            return engine  # type: ignore[no-any-return]
 
     def give_send(self, signal: Any, engine: RobustEngine) -> None:
         if compiled and type(signal).send is class_send_robust:
@@ -535,7 +538,8 @@ def make_patches(face: Face) -> dict[str, Any]:  # noqa: PLR0915, one function f
         self: Any, providing_args: Any = None, use_caching: bool = False, name: Any = None
     ) -> None:
         own = self.__dict__  # which is faster than `vars`
-        if own or type(self) is not Signal or Signal.__setattr__ is not __setattr__:
+        replaced = Signal.__setattr__ is not patches["__setattr__"]
+        if own or replaced or type(self) is not Signal:
             stock["__init__"](self, providing_args, use_caching, name)
             return
         # Not Celery's own `__init__`: each of its assignments would go through `__setattr__`.

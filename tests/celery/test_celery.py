@@ -309,6 +309,45 @@ assert other.send("s") == [(receiver, 1)]
     )
 
 
+@pytest.mark.parametrize("change", ["connect", "append"])
+def test_a_change_while_another_thread_uses_a_new_signal_first(run, change):
+    """Nothing is lost, whether the signal has a table or, copied, a list."""
+    run(
+        f"change = {change!r}"
+        """
+import copy, threading, weakref
+import fastsig.signals
+from celery.utils.dispatch import Signal
+def first(**kwargs):
+    return 1
+def second(**kwargs):
+    return 2
+def make_entry(receiver, reference):
+    return (id(receiver), id(None)), reference
+for made in (Signal(), copy.copy(Signal())):
+    def change_it(signal=made):
+        if change == "connect":
+            signal.connect(second)
+        else:
+            signal.receivers.append(make_entry(second, second))
+    threads = []
+    class Reference(weakref.ref):
+        def __call__(self):
+            if not threads:
+                threads.append(threading.Thread(target=change_it))
+                threads[0].start()
+                threads[0].join(0.3)  # a connection has to wait for the first use
+            return super().__call__()
+    made.receivers.append(make_entry(first, Reference(first)))
+    if change == "append" and type(made.receivers) is list:
+        continue  # nobody is told of that
+    made.send("s")
+    threads[0].join()
+    assert sorted(value for _, value in made.send("s")) == [1, 2], made
+"""
+    )
+
+
 def test_private_methods_of_celerys_class(run):
     run(
         """

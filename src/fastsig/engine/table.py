@@ -350,6 +350,10 @@ class Table(list):  # type: ignore[type-arg]
             if Table_.locked(version.change_if, moment, change, (ALL, after)):
                 return result
 
+    def rewrite(self, function: Any) -> None:
+        """Replace the entries by ``function(entries)``, in one edit."""
+        self._edit(lambda entries: replace(entries, ALL, check_entries(function(entries))))
+
     def append(self, entry: Any) -> None:
         self._edit(append, check_entry(entry))
 
