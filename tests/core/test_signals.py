@@ -167,6 +167,7 @@ def test_any_framework_may_send_them(run):
     run(HIDE_CELERY + textwrap.dedent(program))
 
 
+@pytest.mark.not_refnanny  # that build needs Cython, from site-packages
 def test_without_celery(environment):
     """Where Celery is not installed, importing the signals works, and does not look further."""
     program = f"""{HIDE_CELERY}
