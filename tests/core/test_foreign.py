@@ -780,6 +780,7 @@ def test_weakref_to_a_method_that_is_spoiled(signal, planned, spoiled):
     assert [response for _, response in signal.send(None)] == [1]
 
 
+@pytest.mark.not_traced
 @pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
 def test_traced_by_what_uses_the_signal(signal, install):
     busy, left = False, 0
