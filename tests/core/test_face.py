@@ -652,6 +652,26 @@ class TestOverrides:
             host.send("s")
         assert host.policy.asked == asked + 3
 
+    def test_asked_for_while_a_send_asks(self, engine, Host):
+        """As another thread does that patches the signal when the policy has already looked."""
+        if not engine.compiled:
+            pytest.skip("there, the send of an engine does not ask for overrides")
+        host = Host()
+        ask = host.policy.overrides
+
+        def overrides(made, owner):
+            found = ask(made, owner)
+            made.look_for_overrides_again()
+            return found
+
+        host.policy.overrides = overrides
+        host._fastsig.send("s")
+        host.policy.overrides = ask
+        asked = host.policy.asked
+        for _ in range(3):
+            host._fastsig.send("s")
+        assert host.policy.asked == asked + 1
+
     def test_a_signal_of_before(self, engine, Host):
         """One that has no engine yet is adopted when it is sent."""
         host = Host.__new__(Host)

@@ -29,17 +29,18 @@ static inline PyObject *fs_target(PyObject *reference) {
     return target;
 }
 
-/* Whether a sender lives, of which a route has the holder; false if that has to run code. */
+/* Whether a sender lives, of which a route has the holder; false if that has to run code, as for the
+   weak reference to a method. */
 static inline int fs_lives(PyObject *holder) {
 #ifdef Py_GIL_DISABLED
     PyObject *target;
-    if (!PyWeakref_CheckRefExact(holder)) { return holder == Py_None; }
+    if (!PyWeakref_CheckRefExact(holder)) { return !PyWeakref_CheckRef(holder); }
     target = fs_target(holder);
     Py_DECREF(target);
     return target != Py_None;
 #else
     PyObject *target;
-    if (!PyWeakref_CheckRefExact(holder)) { return holder == Py_None; }
+    if (!PyWeakref_CheckRefExact(holder)) { return !PyWeakref_CheckRef(holder); }
     target = ((PyWeakReference *)holder)->wr_object;
     return target != Py_None && Py_REFCNT(target) > 0;
 #endif

@@ -5,8 +5,7 @@ for each run of receivers that take them alike.  `run` puts the arguments in a C
 of the plan, and calls one receiver after the other with it.  Read these two first; what they call
 follows, then planning, and last the `Engine`, which a face uses.
 
-Avoid comprehensions over objects that are made on the way: if the append runs out of memory, Cython
-3.3 decrements the reference count of the item twice.
+As in table.py, avoid comprehensions over objects that are made on the way.
 """
 
 cimport cython
@@ -19,12 +18,11 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_CheckExact
 
 from fastsig.engine._compiled.table cimport (
-    Connections, Route, Routes, State, is_dead,
+    Connections, Death, Forget, Route, Routes, State, Version, is_dead,
 )
 
 import os
 import sys
-from types import MethodType as _MethodType
 
 from fastsig.engine.plans import FUNCTION, METHOD, OBJECT
 from fastsig.engine import hosts
@@ -93,7 +91,6 @@ assert (KIND_FUNCTION, KIND_METHOD, KIND_OBJECT) == (FUNCTION, METHOD, OBJECT)
 # Kept in C variables: CPython clears the names of a module at exit, possibly before the last send.
 cdef object MethodReference = _MethodReference
 cdef object ENGINE = "_fastsig"
-cdef object MethodType = _MethodType
 cdef object CALL = "__call__"
 cdef object TARGET = "_get_current_object"
 cdef object _SENDER = sys.intern("sender")
@@ -261,7 +258,7 @@ cdef inline PyObject *ready_route(
     cdef PyObject *sender
     cdef Py_ssize_t place
     cdef PyObject *routes = fs_look(<PyObject *>self._cell, 1)
-    # None in an engine that the garbage collector clears, while a finalizer sends.
+    # None if the garbage collector has emptied the list, and a finalizer sends.
     if routes is not <PyObject *>None and (<Routes>routes).seen == self._version.number:
         if (<Routes>routes).sole is not None:
             route = <PyObject *>(<Routes>routes).sole
@@ -338,7 +335,6 @@ cdef inline Route route_to(Engine self, PyObject *const *args, Py_ssize_t nargs,
     cdef PyObject *sender
     cdef Py_ssize_t place
     routes = fs_item(<PyObject *>self._cell, 1)
-    # None in an engine that the garbage collector clears, while a finalizer sends.
     if routes is not None and (<Routes>routes).seen == self._version.number:
         if (<Routes>routes).sole is not None:
             return (<Routes>routes).sole
@@ -644,8 +640,8 @@ cdef class Engine(Connections):
     A face either inherits from this, or makes one and calls `configure` with its signal.
     """
 
-    cdef fs_number tag         # of the owner's class, when it was looked at for overrides
-    cdef fs_number looked      # the version of the table then
+    cdef fs_number tag         # of the owner's class (else of its own) when it was looked at
+    cdef fs_number looked      # the version then: outside edits and deaths may change the answer
     cdef fs_number overridden  # whether _cell[2] has any: (for `send`, for the class's `send`)
 
     def __cinit__(self, *args, **kwargs):
@@ -666,7 +662,8 @@ cdef class Engine(Connections):
 
         A send notices a change of the class itself; whoever changes an instance calls this.
         """
-        self.tag = 0
+        # Not `tag = 0`: a send that is looking now would overwrite it with what it has found.
+        self._version.bump()
 
     cdef look_for_overrides(self):
         looked = self._version.number
@@ -739,7 +736,9 @@ cdef class RobustEngine(Engine):
     """An engine whose `send` is `send_robust`, as Celery's is."""
 
 
-for _kind in (Calls, Connections, Engine, Method, RobustEngine, Route, Routes, State):
+for _kind in (
+    Calls, Connections, Death, Engine, Forget, Method, RobustEngine, Route, Routes, State, Version,
+):
     fs_keep_whole(_kind)
 
 

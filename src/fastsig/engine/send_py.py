@@ -98,8 +98,9 @@ class Engine(Connections):
             TypeError: There is no sender, or more than one positional argument.
             Exception: A receiver raised it; those after it are not called.
         """
-        route = self._cell[1].sole  # the Routes get no name: they keep what is disconnected alive
-        if route is None or self._cell[1].seen != self._version.number:
+        # The Routes get no name: they keep what is disconnected alive.  `seen` comes first: without
+        # a GIL, the second read may find newer Routes, but not older ones.
+        if self._cell[1].seen != self._version.number or (route := self._cell[1].sole) is None:
             if self._cell[3] is not None:
                 return send_watched(self, sender, named, False)
             route = self.find_route(sender)
@@ -120,8 +121,9 @@ class Engine(Connections):
 
         The response of a receiver that raises is up to the face.
         """
-        route = self._cell[1].sole  # the Routes get no name: they keep what is disconnected alive
-        if route is None or self._cell[1].seen != self._version.number:
+        # The Routes get no name: they keep what is disconnected alive.  `seen` comes first: without
+        # a GIL, the second read may find newer Routes, but not older ones.
+        if self._cell[1].seen != self._version.number or (route := self._cell[1].sole) is None:
             if self._cell[3] is not None:
                 return send_watched(self, sender, named, True)
             route = self.find_route(sender)
@@ -153,8 +155,7 @@ class RobustEngine(Engine):
 
     def send(self, /, sender: Any, **named: Any) -> list[tuple[Any, Any]]:  # noqa: D102
         # Not `send_robust` by another name, which errors and tracebacks would tell of.
-        route = self._cell[1].sole
-        if route is None or self._cell[1].seen != self._version.number:
+        if self._cell[1].seen != self._version.number or (route := self._cell[1].sole) is None:
             if self._cell[3] is not None:
                 return send_watched(self, sender, named, True)
             route = self.find_route(sender)
@@ -307,8 +308,10 @@ def make_class_send(name: str, robust: bool) -> Any:
         overrides = engine._policy.overrides(engine, self)
         if overrides is not None and overrides[1] is not None:
             return overrides[1](sender, **named)
-        route = engine._cell[1].sole
-        if route is None or engine._cell[1].seen != engine._version.number:
+        if (
+            engine._cell[1].seen != engine._version.number
+            or (route := engine._cell[1].sole) is None
+        ):
             if engine._cell[3] is not None:
                 return send_watched(engine, sender, named, robust)
             route = engine.find_route(sender)

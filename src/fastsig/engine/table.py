@@ -4,15 +4,17 @@ Both builds use this source: Python runs it as it is, and Cython compiles it as
 ``fastsig.engine._compiled.table``, with the types that ``_compiled/table.pxd`` declares.
 
 `Connections._cell` holds everything that changes (see `_begin`).  Each item is replaced as a whole,
-so a send reads it without a lock.  Routes are used only while their `seen` is the number of the
-signal's `Version`; every edit replaces them with `NO_ROUTES`.
+so a send reads it without a lock; only the dicts of a State change in place.  Routes are used only
+while their `seen` is the number of the signal's `Version`; every edit replaces them with
+`NO_ROUTES`.
 
 An edit is prepared without a lock.  Then `_commit` runs, with the lock that all edits share.  If
 the State or the number has changed since the edit was prepared, it does nothing, and the edit
 starts again.  No foreign code runs under the lock: keys are compared before it is taken, and the
-objects that an edit drops are kept alive until it is released.  If foreign code does run there (a
-garbage collection before 3.12, an OS signal handler, a tracer), it runs in the same thread, between
-two lines; so each check is on the same line as the change that it guards.
+objects that an edit drops are kept alive until it is released.  In plain Python, foreign code may
+run there all the same (a garbage collection, an OS signal handler, a tracer), in the same thread,
+between two lines; so each check is on the same line as the change that it guards.  What the lock is
+differs: see `LOCK` in send_py.py and `fs_lock` in compat.h.
 
 Avoid comprehensions whose items are new objects: if the append runs out of memory, Cython 3.3
 decrements the reference count of the item twice.
@@ -50,6 +52,7 @@ NEVER = -1
 """The version number of a state or of routes that are not valid."""
 
 NUMBERS = count(1)
+"""The numbers of versions: each is used once, so a number that has been left never comes back."""
 
 MISSING = object()
 
@@ -288,13 +291,8 @@ class Death:
 
     def __call__(self, reference: Any = None) -> None:
         """Bump the version, and remember the receiver that died."""
-        note_death(self.version, self.label)
-
-
-def note_death(version: Any, label: Any) -> None:
-    """Bump a version, and remember the receiver that died."""
-    version.bump()
-    add_to_past(version, (label, None))
+        self.version.bump()
+        add_to_past(self.version, (self.label, None))
 
 
 def add_to_past(version: Any, note: Any) -> None:
@@ -681,10 +679,10 @@ class Connections:
         self._version.taken = True
         self._cell = [
             make_state(make_table(self._version), 0, {}, {}),
-            NO_ROUTES,  # the routes that a send uses; none while there is a watcher
+            NO_ROUTES,  # the routes that a send looks at first; none while there is a watcher
             None,  # the overrides: see `Policy.overrides`
             None,  # the watcher: a send that finds no routes goes through it
-            NO_ROUTES,  # the routes that it uses
+            NO_ROUTES,  # the routes, also while there is a watcher
         ]
         number = next(NUMBERS)
         ENGINES[number] = ReferenceType(self, Gone(number))
@@ -901,7 +899,7 @@ class Connections:
                 if held is not None:
                     known = get(new.senders, keys[1])
                     new.senders[keys[1]] = (held[0], 1 if known is None else known[1] + 1)
-            # Entries that were removed may be put back, so their senders stay known.
+            # Entries that were removed from outside may be put back, so their senders stay known.
             for sender_key in list(state.senders):
                 held = get(state.senders, sender_key)
                 if held is None or sender_key in new.senders or type(held[0]) is tuple:
@@ -1102,10 +1100,10 @@ class Connections:
 
     def _publish(self, kept: Any, state: Any, routes: Routes) -> None:
         """Let sends use routes that were made from `state`, if that is still the current one."""
-        cell, version = self._cell, self._version
+        cell, version, seen = self._cell, self._version, routes.seen
         kept.extend(cell)
-        place = 1 if cell[3] is None else 4
-        if cell[0] is state and version.number == routes.seen: cell[place] = routes  # fmt: skip
+        if cell[0] is state and version.number == seen: cell[4] = routes  # fmt: skip
+        if cell[4] is routes and cell[3] is None: cell[1] = routes  # fmt: skip
 
     def _replace_watcher(self, kept: Any, watchers: Any) -> None:
         """Take the watcher from a list, as the one of new signals may be replaced meanwhile."""

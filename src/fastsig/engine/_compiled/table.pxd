@@ -25,7 +25,6 @@ cpdef bint is_dead(reference) except -1
 cpdef resolve(reference)
 cpdef watch_new(watcher)
 cpdef list list_engines()
-cdef note_death(Version version, label)
 cdef add_to_past(Version version, tuple note)
 cpdef make_label(receiver)
 cpdef make_table(Version version=*, entries=*)
@@ -128,12 +127,11 @@ cdef class Connections:
     cpdef make_reference(self, receiver)
     cpdef remember(self, receiver, note)
     cpdef list get_past(self)
-    @cython.locals(state=State, new=State, keys=tuple, held=tuple, exact=bint)
+    @cython.locals(state=State, keys=tuple, held=tuple, exact=bint)
     cpdef add_connection(self, receiver_key, reference, sender=*, more=*, bint raising=*)
     @cython.locals(state=State, keys=tuple, held=tuple)
     cpdef bint has_connection(self, receiver_key, sender=*) except -1
-    @cython.locals(state=State, new=State, keys=tuple, held=tuple, left=tuple, exact=bint,
-                   place=Py_ssize_t)
+    @cython.locals(state=State, keys=tuple, held=tuple, left=tuple, exact=bint, place=Py_ssize_t)
     cpdef bint remove_connection(self, receiver_key, sender=*) except -1
     @cython.locals(state=State)
     cdef State _current(self)
