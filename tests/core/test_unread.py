@@ -890,6 +890,7 @@ class TestFromOutside:
         frame = inspect.getinnerframes(error.__traceback__)[-1].frame
         assert frame.f_locals == {"sender": "s", "kwargs": {}}
 
+    @pytest.mark.not_traced
     @pytest.mark.parametrize("how", [sys, threading], ids=["sys", "threading"])
     def test_traced(self, signal, plans, keep_tracers, how):
         receiver = signal.connect(make(body("return peek()")))
@@ -957,6 +958,7 @@ class TestFromOutside:
         assert done.returncode == 1
         assert f"ValueError: {name} must be 0 or 1, not 'yes'" in done.stderr
 
+    @pytest.mark.not_traced
     @pytest.mark.parametrize("core_of_coverage", ["ctrace", "pytrace", "sysmon"])
     def test_coverage(self, environment, tmp_path, core_of_coverage):
         """It does not show variables; so what it covers is what runs without it."""
