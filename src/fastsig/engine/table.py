@@ -660,7 +660,7 @@ class Connections:
     """The connections of one signal.
 
     The `Engine` of each build inherits from it, adds the sends, and holds the lock while `_commit`
-    runs.
+    runs; what else needs the lock is called through `Table.locked`.
     """
 
     __slots__ = (
@@ -685,6 +685,7 @@ class Connections:
             NO_ROUTES,  # the routes, also while there is a watcher
         ]
         number = next(NUMBERS)
+        # Before the watcher is asked for: whoever sets that from now on finds this engine.
         ENGINES[number] = ReferenceType(self, Gone(number))
         if WATCHERS[0] is not None:
             Table_.locked(self._replace_watcher, [], WATCHERS)
@@ -959,7 +960,10 @@ class Connections:
                 self._version.bump()
 
     def know_sender(self, sender: Any) -> None:
-        """Make a sender known to a new signal, before entries with its key are added."""
+        """Make a sender known to a new signal, before entries with its key are added.
+
+        It takes no lock: nobody else has the engine yet.
+        """
         state = self._cell[0]
         holder = make_holder(sender, self._by_value, self._version)
         if holder is not None and self._purges:
